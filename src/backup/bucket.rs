@@ -1,0 +1,264 @@
+//! What a run knows of the bucket: asked once before anything is touched, once more where that failed.
+//!
+//! A bucket that cannot be asked does not stop the snapshot; it stops the uploads, since `sync` into a
+//! prefix that somebody else filled would destroy it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use log::{info, warn};
+
+use super::Run;
+use crate::exec::{Label, Step};
+use crate::manifest::{self, Head, Mark, Schema, Started};
+use crate::preflight::Check;
+use crate::timestamp::Timestamp;
+use crate::tools::export::{OBJECT_END, OBJECT_START};
+use crate::tools::rclone::Answer;
+use crate::tools::rclone::args::literal;
+use crate::tools::rclone::payload::Payload;
+
+/// How far the server's clock may be from ours before nothing is deleted any more.
+const CLOCK_TOLERANCE: i64 = 60 * 60;
+/// How many interrupted runs serve as sources of files that need not be sent again.
+const INTERRUPTED_SOURCES: usize = 2;
+
+/// What the bucket said, if it said anything.
+pub struct Bucket {
+    answer: Result<Known, String>,
+    /// Whether the started mark is there.
+    marked: Result<(), String>,
+}
+
+struct Known {
+    clock: Option<Timestamp>,
+    marks: BTreeMap<Timestamp, BTreeSet<Mark>>,
+    exports: BTreeSet<String>,
+    /// Objects where this run's would go.
+    in_the_way: Vec<String>,
+}
+
+impl Bucket {
+    /// Asks what matters to this run, in one listing.
+    pub fn ask(run: &Run<'_>) -> Self {
+        let answer = run
+            .ready
+            .rclone
+            .ask(Label::new(Step::Mark), &patterns(run))
+            .map(|answer| Known::read(run, answer));
+        if let Err(error) = &answer {
+            warn!(step = "mark"; "the bucket cannot be asked: {error:#}; taking the snapshot all the same");
+        }
+        Self {
+            answer: answer.map_err(|error| format!("{error:#}")),
+            marked: Err("not tried".to_owned()),
+        }
+    }
+
+    /// What stands where this run's objects would go.
+    pub fn taken(&self, run: &Run<'_>) -> Option<Check> {
+        let known = self.answer.as_ref().ok()?;
+        let first = known.in_the_way.first()?;
+        Some(Check::unmet(
+            "the timestamp is free in the bucket",
+            format!(
+                "{} already holds {first} and {} more",
+                run.host.config.remote.bucket,
+                known.in_the_way.len() - 1
+            ),
+            "wait a second and run again; if the clock was set back, set it right; if two hosts share the bucket, give each its own remote.prefix",
+        ))
+    }
+
+    /// Leaves the mark that tells what a dead run left behind.
+    pub fn mark(&mut self, run: &Run<'_>) {
+        if self.answer.is_ok() {
+            self.marked = put_mark(run);
+            if let Err(error) = &self.marked {
+                warn!(step = "mark"; "the started mark could not be stored: {error}; taking the snapshot all the same");
+            }
+        }
+    }
+
+    /// Tries once more what failed before the snapshot.
+    pub fn insist(&mut self, run: &Run<'_>) {
+        if run.host.interrupt.signal().is_some() {
+            return;
+        }
+        if self.answer.is_err() {
+            *self = Self::ask(run);
+            if let Some(taken) = self.taken(run) {
+                self.answer = Err(taken.found);
+            }
+        }
+        if self.answer.is_ok() && self.marked.is_err() {
+            self.mark(run);
+        }
+    }
+
+    /// Takes the mark away again where nothing was uploaded.
+    pub fn withdraw(&self, run: &Run<'_>) {
+        if self.marked.is_ok() {
+            let key = Mark::Started.key(&run.host.config.remote.prefix, run.timestamp);
+            if let Err(error) = run.ready.rclone.delete(Label::new(Step::Mark), &key) {
+                info!(step = "mark"; "the started mark stays: {error:#}");
+            }
+        }
+    }
+
+    /// Whether uploads may begin.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn open(&self) -> Result<(), String> {
+        if let Err(error) = &self.answer {
+            return Err(format!("the bucket cannot be asked: {error}"));
+        }
+        self.marked
+            .clone()
+            .map_err(|error| format!("the started mark could not be stored: {error}"))
+    }
+
+    /// Exports that were there before this run.
+    ///
+    /// # Errors
+    /// Where the bucket could not be asked.
+    pub fn exports(&self) -> Result<&BTreeSet<String>, String> {
+        self.answer
+            .as_ref()
+            .map(|known| &known.exports)
+            .map_err(Clone::clone)
+    }
+
+    /// Timestamps with a complete manifest.
+    pub fn committed(&self) -> BTreeSet<Timestamp> {
+        let marks = self.answer.as_ref().map(|known| known.marks.iter());
+        marks
+            .into_iter()
+            .flatten()
+            .filter(|(_, marks)| marks.contains(&Mark::Complete))
+            .map(|(timestamp, _)| *timestamp)
+            .collect()
+    }
+
+    /// Runs whose prefixes may hold what need not be sent again: the newest complete one, and interrupted
+    /// ones after it.
+    pub fn sources(&self, now: Timestamp) -> Vec<Timestamp> {
+        let Ok(known) = &self.answer else {
+            return Vec::new();
+        };
+        let mut sources = Vec::new();
+        for (timestamp, marks) in known.marks.range(..now).rev() {
+            if marks.contains(&Mark::Complete) {
+                sources.push(*timestamp);
+                break;
+            }
+            if sources.len() < INTERRUPTED_SOURCES {
+                sources.push(*timestamp);
+            }
+        }
+        sources
+    }
+
+    /// Whether the bucket's clock is ours: the condition for deleting anything.
+    ///
+    /// # Errors
+    /// Why nothing may be deleted.
+    pub fn clock(&self, now: Timestamp) -> Result<(), String> {
+        let known = self
+            .answer
+            .as_ref()
+            .map_err(|error| format!("the bucket cannot be asked: {error}"))?;
+        let clock = known.clock.ok_or("the bucket's answer has no date")?;
+        let apart = clock.unix().abs_diff(now.unix());
+        match i64::try_from(apart) {
+            Ok(apart) if apart <= CLOCK_TOLERANCE => Ok(()),
+            _ => Err(format!(
+                "the bucket's clock says {} and ours {}: one of them is wrong, and age decides what is deleted",
+                clock.rfc3339(),
+                now.rfc3339()
+            )),
+        }
+    }
+}
+
+/// What the one listing asks for.
+pub fn patterns(run: &Run<'_>) -> Vec<String> {
+    let remote = &run.host.config.remote;
+    let mut patterns = vec![format!(
+        "/{}*.json",
+        literal(&manifest::folder(&remote.prefix))
+    )];
+    for name in run.host.config.datasets.keys() {
+        patterns.push(format!(
+            "/{}/**",
+            literal(&manifest::dataset_prefix(
+                &remote.prefix,
+                name,
+                run.timestamp
+            ))
+        ));
+    }
+    if run.host.config.export.enable {
+        patterns.push(format!("/{OBJECT_START}*{OBJECT_END}"));
+    }
+    patterns
+}
+
+impl Known {
+    fn read(run: &Run<'_>, answer: Answer) -> Self {
+        let folder = manifest::folder(&run.host.config.remote.prefix);
+        let mut known = Self {
+            clock: answer.clock,
+            marks: BTreeMap::new(),
+            exports: BTreeSet::new(),
+            in_the_way: Vec::new(),
+        };
+        for object in answer.objects {
+            if let Some(name) = object.path.strip_prefix(&folder) {
+                let Some((timestamp, mark)) = Mark::parse(name) else {
+                    continue;
+                };
+                if timestamp == run.timestamp {
+                    known.in_the_way.push(object.path);
+                } else {
+                    known.marks.entry(timestamp).or_default().insert(mark);
+                }
+            } else if object.path.starts_with(OBJECT_START) && !object.path.contains('/') {
+                known.exports.insert(object.path);
+            } else {
+                known.in_the_way.push(object.path);
+            }
+        }
+        known
+    }
+}
+
+/// What every object below `manifests/` begins with.
+pub fn head(run: &Run<'_>) -> Head {
+    Head {
+        schema: Schema::CURRENT,
+        tool: concat!("opencode-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
+        host: run.host.name.clone(),
+        timestamp: run.timestamp,
+        started: run.timestamp.rfc3339(),
+    }
+}
+
+fn put_mark(run: &Run<'_>) -> Result<(), String> {
+    let remote = &run.host.config.remote;
+    let names = run.host.config.datasets.keys();
+    let prefixes = names
+        .map(|name| manifest::dataset_prefix(&remote.prefix, name, run.timestamp))
+        .collect();
+    let started = Started {
+        head: head(run),
+        prefixes,
+    };
+    let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))
+        .map_err(|error| error.to_string())?;
+    let key = Mark::Started.key(&remote.prefix, run.timestamp);
+    run.ready
+        .rclone
+        .put(Label::new(Step::Mark), &key, &payload)
+        .map_err(|error| format!("{error:#}"))
+}

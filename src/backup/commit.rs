@@ -1,0 +1,142 @@
+//! The manifest, last: written, read back, and only then is there a backup.
+
+use std::io::{self, Write};
+
+use log::info;
+use md5::{Digest as _, Md5};
+
+use super::Run;
+use super::bucket::{Bucket, head};
+use super::outcome::DatasetOutcome;
+use crate::exec::{Label, Step};
+use crate::manifest::{ExportRecord, FailedDataset, Manifest, Mark, SnapshotRecord, StoredDataset};
+use crate::timestamp::Timestamp;
+use crate::tools::rclone::payload::Payload;
+use crate::tree::Tree;
+
+/// Writes the manifest of a complete backup, or of the datasets that are safely stored. None of them: nothing
+/// is written, and the started mark tells what was left behind.
+///
+/// # Errors
+/// Where there is no manifest in the bucket that says what is stored.
+pub fn write(
+    run: &Run<'_>,
+    bucket: &Bucket,
+    snapshot: &SnapshotRecord,
+    works: &[(DatasetOutcome, Tree)],
+    export: &ExportRecord,
+) -> Result<(), String> {
+    let failed: Vec<FailedDataset> = works
+        .iter()
+        .filter_map(|(dataset, _)| {
+            Some(FailedDataset {
+                name: dataset.name.clone(),
+                error: dataset.error.clone()?,
+            })
+        })
+        .collect();
+    let datasets: Vec<StoredDataset<'_>> = works
+        .iter()
+        .filter(|(dataset, _)| dataset.error.is_none())
+        .map(|(dataset, tree)| stored(dataset, tree))
+        .collect();
+    bucket.open()?;
+    if datasets.is_empty() {
+        return Err("no dataset is safely stored, so there is nothing to commit".to_owned());
+    }
+    let complete = failed.is_empty();
+    let mark = if complete {
+        Mark::Complete
+    } else {
+        Mark::Partial
+    };
+    let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
+    let manifest = Manifest {
+        head: head(run),
+        finished: Timestamp::now().rfc3339(),
+        complete,
+        snapshot: snapshot.clone(),
+        export: export.clone(),
+        failed,
+        datasets,
+    };
+    store(run, &key, &manifest).map_err(|error| format!("{error:#}"))?;
+    if complete {
+        info!(step = "commit"; "{key} is written and reads back");
+        bucket.withdraw(run);
+    } else {
+        info!(step = "commit"; "{key} says which datasets are safely stored");
+    }
+    Ok(())
+}
+
+fn stored<'a>(dataset: &'a DatasetOutcome, tree: &'a Tree) -> StoredDataset<'a> {
+    StoredDataset {
+        name: &dataset.name,
+        prefix: &dataset.prefix,
+        files: dataset.files,
+        bytes: dataset.bytes,
+        data_time: dataset.data_time.map(Timestamp::rfc3339),
+        warnings: &dataset.warnings,
+        left_out: &tree.left_out,
+        users: &tree.users,
+        groups: &tree.groups,
+        entries: tree,
+    }
+}
+
+fn store(run: &Run<'_>, key: &str, manifest: &Manifest<'_>) -> anyhow::Result<()> {
+    let mut sent = Digest::default();
+    let payload = Payload::write(|writer| {
+        manifest.write(&mut Tee {
+            writer,
+            digest: &mut sent,
+        })
+    })?;
+    let rclone = &run.ready.rclone;
+    rclone.put(Label::new(Step::Commit), key, &payload)?;
+    let mut back = Digest::default();
+    rclone.get(Label::new(Step::Commit), key, &mut |bytes| {
+        back.update(bytes)
+    })?;
+    anyhow::ensure!(
+        sent.finish() == back.finish(),
+        "{key} does not read back as it was written"
+    );
+    Ok(())
+}
+
+/// The length and MD5 of a stream.
+#[derive(Default)]
+struct Digest {
+    length: u64,
+    md5: Md5,
+}
+
+impl Digest {
+    fn update(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.md5.update(bytes);
+    }
+
+    fn finish(self) -> (u64, [u8; 16]) {
+        (self.length, self.md5.finalize().into())
+    }
+}
+
+struct Tee<'a> {
+    writer: &'a mut dyn Write,
+    digest: &'a mut Digest,
+}
+
+impl Write for Tee<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}

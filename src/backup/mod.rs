@@ -1,0 +1,199 @@
+//! One backup, stage by stage.
+//!
+//! ```text
+//! lock ─ mark ─ snapshot ─ structure ─┬─ upload ‖ contents ─ verify, for each dataset ─┬─ commit ─ retention
+//!                                     └─ export ─────────────────────────── confirm ───┘
+//! ```
+//! A stage that fails says so in the [`Outcome`]; nothing here decides an exit code.
+
+mod bucket;
+mod commit;
+mod confirm;
+mod contents;
+pub mod outcome;
+pub mod plan;
+mod prune;
+mod snapshot;
+mod structure;
+mod upload;
+
+use std::thread;
+
+use log::{info, warn};
+
+use crate::exec::{Label, Step};
+use crate::host::Host;
+use crate::local_state::Space;
+use crate::lock::{self, NoLock};
+use crate::preflight::{self, Check, Ready};
+use crate::snapshots;
+use crate::timestamp::Timestamp;
+use bucket::Bucket;
+use outcome::{DatasetOutcome, Outcome, Refused};
+use upload::Work;
+
+/// What every stage of a run works with.
+pub(crate) struct Run<'a> {
+    /// The machine.
+    pub host: &'a Host,
+    /// The tools, all prerequisites met.
+    pub ready: &'a Ready,
+    /// The run's one time.
+    pub timestamp: Timestamp,
+}
+
+/// Makes a backup. The prerequisites are met; the lock is taken here.
+pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> Outcome {
+    let mut outcome = Outcome::default();
+    let lock = match lock::exclusive(&host.config.snapshot_dir) {
+        Ok(lock) => lock,
+        Err(NoLock::Held) => {
+            outcome.refused = Some(Refused::Locked);
+            return outcome;
+        }
+        Err(NoLock::Failed(error)) => {
+            let found = format!("{}: {error}", host.config.snapshot_dir.display());
+            outcome.refused = Some(Refused::Unmet(vec![Check::unmet(
+                "the lock",
+                found,
+                "see dmesg for errors of the disk",
+            )]));
+            return outcome;
+        }
+    };
+    Run {
+        host,
+        ready,
+        timestamp,
+    }
+    .stages(&mut outcome);
+    if let Some(signal) = host.interrupt.signal() {
+        outcome.signal = Some(signal);
+    }
+    outcome.snapshots = snapshots::named(&host.config)
+        .ok()
+        .map(|named| named.len() as u64);
+    outcome.space = Space::of(&host.config.snapshot_dir);
+    drop(lock);
+    outcome
+}
+
+impl Run<'_> {
+    fn stages(&self, outcome: &mut Outcome) {
+        self.enter(outcome, Step::Mark);
+        let taken = preflight::taken_locally(self.host, self.timestamp);
+        let mut bucket = Bucket::ask(self);
+        let taken: Vec<Check> = taken.into_iter().chain(bucket.taken(self)).collect();
+        if !taken.is_empty() {
+            outcome.refused = Some(Refused::Unmet(taken));
+            return;
+        }
+        bucket.mark(self);
+
+        self.enter(outcome, Step::Snapshot);
+        let snapshot = match snapshot::take(self) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                outcome.snapshot = Some(Err(format!("{error:#}")));
+                bucket.withdraw(self);
+                return;
+            }
+        };
+        info!(step = "snapshot"; "snapshot {} taken", snapshot.record.path);
+        outcome.snapshot = Some(Ok(snapshot.record.clone()));
+
+        self.enter(outcome, Step::Structure);
+        let mounts = structure::mount_points();
+        let examined: Vec<_> = self
+            .host
+            .config
+            .datasets
+            .iter()
+            .map(|(name, dataset)| {
+                let found = structure::examine(
+                    &snapshot.path,
+                    &self.host.config.subvolume,
+                    &mounts,
+                    dataset,
+                );
+                (name, dataset, found)
+            })
+            .collect();
+
+        self.enter(outcome, Step::Upload);
+        bucket.insist(self);
+        let (works, export) = thread::scope(|scope| {
+            let bucket = &bucket;
+            let export = scope.spawn(|| confirm::export(self, bucket));
+            let children: Vec<_> = examined
+                .into_iter()
+                .map(|(name, dataset, found)| {
+                    let snapshot = &snapshot;
+                    scope.spawn(move || {
+                        Work {
+                            run: self,
+                            bucket,
+                            snapshot,
+                            name,
+                            dataset,
+                        }
+                        .store(found)
+                    })
+                })
+                .collect();
+            let works: Vec<_> = children.into_iter().map(joined).collect();
+            (works, joined(export))
+        });
+        for (dataset, _) in &works {
+            self.tell(dataset);
+        }
+        if let Some(error) = &export.error {
+            warn!(step = "export"; "export: {error}");
+        }
+
+        self.enter(outcome, Step::Commit);
+        let commit = commit::write(self, &bucket, &snapshot.record, &works, &export);
+        let stored = commit.is_ok() && works.iter().all(|(dataset, _)| dataset.error.is_none());
+        if let Err(error) = &commit {
+            warn!(step = "commit"; "the manifest: {error}");
+        }
+        outcome.datasets = works.into_iter().map(|(dataset, _)| dataset).collect();
+        outcome.export = Some(export);
+        outcome.commit = Some(commit);
+        if stored {
+            self.enter(outcome, Step::Retention);
+            outcome.retention = Some(prune::local(self, &bucket, snapshot.subvolume));
+        }
+    }
+
+    fn enter(&self, outcome: &mut Outcome, step: Step) {
+        outcome.reached = Some(step);
+        (self.host.sink)(crate::exec::Event::Entered {
+            label: Label::new(step),
+        });
+    }
+
+    fn tell(&self, dataset: &DatasetOutcome) {
+        let name = dataset.name.as_str();
+        for warning in &dataset.warnings {
+            warn!(step = "contents", dataset = name; "{name}: {warning}");
+        }
+        match &dataset.error {
+            Some(error) => {
+                let step = dataset.failed_step.unwrap_or(Step::Upload).to_string();
+                warn!(step = step.as_str(), dataset = name; "{name} is not safely stored: {error}");
+            }
+            None => info!(
+                step = "verify", dataset = name, bytes = dataset.bytes;
+                "{name} is stored: {} files, {}", dataset.files, crate::local_state::Bytes(dataset.bytes)
+            ),
+        }
+    }
+}
+
+/// A panic in a child thread is one in ours.
+fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
+    handle
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,263 @@
+//! What came of a run, and the exit code that says it: the one table of DESIGN's exit codes.
+
+use nix::sys::signal::Signal;
+use serde::Serialize;
+
+use crate::exec::{Step, Transfer};
+use crate::local_state::Space;
+use crate::manifest::{ExportRecord, SnapshotRecord};
+use crate::preflight::Check;
+use crate::retention::Row;
+use crate::timestamp::Timestamp;
+
+/// The exit codes. Their numbers are documented and do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// All is well.
+    Done = 0,
+    /// A bug, or something that nobody foresaw.
+    Unexpected = 1,
+    /// Usage or configuration.
+    Usage = 2,
+    /// A prerequisite is unmet; nothing was touched.
+    Unmet = 3,
+    /// The snapshot failed; nothing was uploaded.
+    Snapshot = 4,
+    /// A dataset is not safely stored.
+    Dataset = 5,
+    /// The datasets are stored, the export is not.
+    Export = 6,
+    /// All is stored, retention failed.
+    Retention = 7,
+    /// Another run holds the lock.
+    Locked = 75,
+    /// Interrupted by SIGINT.
+    Interrupted = 130,
+    /// Interrupted by SIGTERM or SIGHUP.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What it means, for a person.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unexpected => "something unexpected",
+            Self::Usage => "usage or configuration",
+            Self::Unmet => "a prerequisite is unmet, nothing was touched",
+            Self::Snapshot => "the snapshot failed, nothing was uploaded",
+            Self::Dataset => "a dataset is not safely stored",
+            Self::Export => "the datasets are stored, the export is not",
+            Self::Retention => "all is stored, retention failed",
+            Self::Locked => "another run holds the lock",
+            Self::Interrupted | Self::Terminated => "interrupted",
+        }
+    }
+
+    /// For the signal that stopped us.
+    pub fn of_signal(signal: Signal) -> Self {
+        if signal == Signal::SIGINT {
+            Self::Interrupted
+        } else {
+            Self::Terminated
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Why it did not begin, if it did not.
+    pub refused: Option<Refused>,
+    /// The signal that asked us to stop.
+    pub signal: Option<Signal>,
+    /// The stage that was reached.
+    pub reached: Option<Step>,
+    /// The snapshot, once tried.
+    pub snapshot: Option<Result<SnapshotRecord, String>>,
+    /// The datasets, once tried.
+    pub datasets: Vec<DatasetOutcome>,
+    /// The export, once tried.
+    pub export: Option<ExportRecord>,
+    /// The manifest, once tried.
+    pub commit: Option<Result<(), String>>,
+    /// Retention, once tried.
+    pub retention: Option<Result<Pruned, String>>,
+    /// What is worth saying beside.
+    pub warnings: Vec<String>,
+    /// How many local snapshots there are.
+    pub snapshots: Option<u64>,
+    /// The room where they are.
+    pub space: Option<Space>,
+}
+
+/// Why a run did not begin. Nothing was touched.
+#[derive(Clone, Debug)]
+pub enum Refused {
+    /// These prerequisites.
+    Unmet(Vec<Check>),
+    /// Another run.
+    Locked,
+}
+
+/// What came of a dataset.
+#[derive(Clone, Debug, Serialize)]
+pub struct DatasetOutcome {
+    /// Its name.
+    pub name: String,
+    /// Its prefix.
+    pub prefix: String,
+    /// Why it is not safely stored; nothing where it is.
+    pub error: Option<String>,
+    /// The stage that failed.
+    pub failed_step: Option<Step>,
+    /// What is worth saying.
+    pub warnings: Vec<String>,
+    /// Number of files.
+    pub files: u64,
+    /// Their sizes in all.
+    pub bytes: u64,
+    /// When the server last saved.
+    pub data_time: Option<Timestamp>,
+    /// What rclone transferred.
+    pub transfer: Transfer,
+}
+
+/// What retention did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Pruned {
+    /// Every candidate, with its reason.
+    pub rows: Vec<Row>,
+    /// How many went.
+    pub deleted: u64,
+    /// Which would not go, and why.
+    pub failed: Vec<String>,
+}
+
+/// The exit code. With several failures the lowest of 4 to 7 wins; an interruption that kept something
+/// from being done goes before them all.
+pub fn exit_code(outcome: &Outcome) -> Exit {
+    let failure = failure(outcome);
+    match (outcome.signal, failure) {
+        (Some(signal), Some(failure)) if failure >= Exit::Snapshot && failure != Exit::Locked => {
+            Exit::of_signal(signal)
+        }
+        (_, Some(failure)) => failure,
+        (_, None) => Exit::Done,
+    }
+}
+
+fn failure(outcome: &Outcome) -> Option<Exit> {
+    match &outcome.refused {
+        Some(Refused::Unmet(_)) => return Some(Exit::Unmet),
+        Some(Refused::Locked) => return Some(Exit::Locked),
+        None => {}
+    }
+    if !matches!(outcome.snapshot, Some(Ok(_))) {
+        return Some(Exit::Snapshot);
+    }
+    if outcome.datasets.is_empty()
+        || outcome
+            .datasets
+            .iter()
+            .any(|dataset| dataset.error.is_some())
+        || !matches!(outcome.commit, Some(Ok(())))
+    {
+        return Some(Exit::Dataset);
+    }
+    if outcome
+        .export
+        .as_ref()
+        .is_none_or(|export| export.outcome == ExportRecord::FAILED)
+    {
+        return Some(Exit::Export);
+    }
+    match &outcome.retention {
+        Some(Ok(pruned)) if pruned.failed.is_empty() => None,
+        _ => Some(Exit::Retention),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Outcome {
+        let dataset = |name: &str| DatasetOutcome {
+            name: name.to_owned(),
+            prefix: String::new(),
+            error: None,
+            failed_step: None,
+            warnings: Vec::new(),
+            files: 1,
+            bytes: 1,
+            data_time: None,
+            transfer: Transfer::default(),
+        };
+        Outcome {
+            snapshot: Some(Ok(SnapshotRecord {
+                path: String::new(),
+                uuid: String::new(),
+                parent_uuid: String::new(),
+            })),
+            datasets: vec![dataset("falkordb"), dataset("valkey")],
+            export: Some(ExportRecord::disabled()),
+            commit: Some(Ok(())),
+            retention: Some(Ok(Pruned::default())),
+            ..Outcome::default()
+        }
+    }
+
+    type Break = fn(&mut Outcome);
+
+    #[test]
+    fn the_documented_codes() {
+        let no_snapshot: Break = |outcome| outcome.snapshot = Some(Err("x".to_owned()));
+        let no_dataset: Break = |outcome| outcome.datasets[1].error = Some("x".to_owned());
+        let no_commit: Break = |outcome| outcome.commit = Some(Err("x".to_owned()));
+        let no_export: Break =
+            |outcome| outcome.export = Some(ExportRecord::failed("x".to_owned()));
+        let no_retention: Break = |outcome| outcome.retention = Some(Err("x".to_owned()));
+        let one_stays: Break = |outcome| {
+            outcome.retention = Some(Ok(Pruned {
+                failed: vec!["x".to_owned()],
+                ..Pruned::default()
+            }))
+        };
+        let interrupt: Break = |outcome| outcome.signal = Some(Signal::SIGINT);
+        let terminate: Break = |outcome| outcome.signal = Some(Signal::SIGTERM);
+        let unmet: Break = |outcome| outcome.refused = Some(Refused::Unmet(Vec::new()));
+        let locked: Break = |outcome| outcome.refused = Some(Refused::Locked);
+        let table: &[(&[Break], u8)] = &[
+            (&[], 0),
+            (&[unmet], 3),
+            (&[no_snapshot], 4),
+            (&[no_dataset], 5),
+            (&[no_commit], 5),
+            (&[no_export], 6),
+            (&[no_retention], 7),
+            (&[one_stays], 7),
+            (&[locked], 75),
+            (&[no_export, no_retention], 6),
+            (&[no_dataset, no_export, no_retention], 5),
+            (&[no_snapshot, no_dataset], 4),
+            // A signal that came too late to stop anything is no interruption.
+            (&[interrupt], 0),
+            (&[interrupt, no_dataset], 130),
+            (&[terminate, no_retention], 143),
+            (&[terminate, locked], 75),
+            (&[terminate, unmet], 3),
+        ];
+        for (breaks, code) in table {
+            let mut outcome = good();
+            breaks.iter().for_each(|broken| broken(&mut outcome));
+            assert_eq!(exit_code(&outcome).code(), *code, "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What a run would do, with the very commands: for `run --dry-run`.
+//!
+//! The bucket and Btrfs are asked, which changes nothing; no snapshot is there yet, so the live tree is
+//! counted in its place.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::Run;
+use super::bucket::{Bucket, patterns};
+use super::upload::exclude;
+use crate::credentials::{APP_KEY, KEY_ID};
+use crate::exec::{Label, Privileges, Step, quote};
+use crate::host::Host;
+use crate::manifest::{self, Mark};
+use crate::preflight::{self, Check, Ready};
+use crate::retention::{self, Candidate, Row, Standing};
+use crate::snapshot_name::SnapshotName;
+use crate::snapshots;
+use crate::timestamp::Timestamp;
+use crate::tools::clean_environment;
+use crate::tools::export;
+use crate::tools::rclone::PRIVILEGES;
+use crate::tools::rclone::args::{self, REMOTE_VARIABLES, Sync};
+use crate::tools::rclone::tuning::{Files, Tuning};
+
+/// The plan.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The run's time.
+    pub timestamp: Timestamp,
+    /// The environment of every rclone; the keys by the names that they have with us.
+    pub environment: Vec<String>,
+    /// The commands, in their order.
+    pub steps: Vec<PlannedStep>,
+    /// What retention would do.
+    pub retention: Vec<Row>,
+    /// What stands in the way, or would be warned of.
+    pub notes: Vec<String>,
+}
+
+/// One command.
+#[derive(Debug, Serialize)]
+pub struct PlannedStep {
+    /// Whose.
+    pub step: Step,
+    /// Of which dataset.
+    pub dataset: Option<String>,
+    /// The command line, quoted for a shell.
+    pub command: String,
+}
+
+/// Makes it.
+///
+/// # Errors
+/// Where a command cannot be written.
+pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
+    let run = Run {
+        host,
+        ready,
+        timestamp,
+    };
+    let bucket = Bucket::ask(&run);
+    let mut plan = Plan {
+        timestamp,
+        environment: environment(),
+        steps: Vec::new(),
+        retention: Vec::new(),
+        notes: Vec::new(),
+    };
+    let taken: Vec<Check> = preflight::taken_locally(host, timestamp)
+        .into_iter()
+        .chain(bucket.taken(&run))
+        .collect();
+    plan.notes.extend(
+        taken
+            .into_iter()
+            .map(|check| format!("{}: {}", check.what, check.found)),
+    );
+    if let Err(error) = bucket.exports() {
+        plan.notes
+            .push(format!("the bucket cannot be asked: {error}"));
+    }
+    plan.steps(&run, &bucket)?;
+    plan.retention(&run, &bucket);
+    Ok(plan)
+}
+
+impl Plan {
+    fn steps(&mut self, run: &Run<'_>, bucket: &Bucket) -> Result<()> {
+        let (host, ready) = (run.host, run.ready);
+        let (config, rclone) = (&host.config, &ready.rclone);
+        let (program, remote, timestamp) = (&rclone.program, &rclone.remote, run.timestamp);
+        let snapshot = SnapshotName::of(&config.subvolume, timestamp).path(&config.snapshot_dir);
+        let started = Mark::Started.key(&remote.prefix, timestamp);
+        let manifest = Mark::Complete.key(&remote.prefix, timestamp);
+        let all = Privileges::All;
+        self.push(
+            run,
+            Step::Mark,
+            None,
+            &args::ask(program, remote, &patterns(run))?,
+            PRIVILEGES,
+        );
+        self.push(
+            run,
+            Step::Mark,
+            None,
+            &args::rcat(program, remote, &started)?,
+            PRIVILEGES,
+        );
+        self.push(
+            run,
+            Step::Snapshot,
+            None,
+            &ready.btrfs.snapshot_command(&config.subvolume, &snapshot)?,
+            all,
+        );
+        for (name, dataset) in &config.datasets {
+            let prefix = manifest::dataset_prefix(&remote.prefix, name, timestamp);
+            let sources = match remote.incremental {
+                true => bucket.sources(timestamp),
+                false => Vec::new(),
+            };
+            let copy_from: Vec<String> = sources
+                .into_iter()
+                .map(|source| manifest::dataset_prefix(&remote.prefix, name, source))
+                .collect();
+            let files = count(&config.subvolume.join(&dataset.path));
+            let sync = Sync {
+                source: &snapshot.join(&dataset.path),
+                prefix: &prefix,
+                exclude: exclude(dataset.format),
+                copy_from: &copy_from,
+                tuning: Tuning::choose(files, remote.memory.bytes(), config.datasets.len() as u64),
+                checksum: false,
+            };
+            self.push(
+                run,
+                Step::Upload,
+                Some(name.to_string()),
+                &args::sync(program, remote, &sync)?,
+                PRIVILEGES,
+            );
+            let list = args::list_hashes(program, remote, &prefix)?;
+            self.push(run, Step::Verify, Some(name.to_string()), &list, PRIVILEGES);
+        }
+        if let Some(export) = &ready.export {
+            self.push(
+                run,
+                Step::Export,
+                None,
+                &export::command(export, config)?,
+                Privileges::Only(&[]),
+            );
+        }
+        self.push(
+            run,
+            Step::Commit,
+            None,
+            &args::rcat(program, remote, &manifest)?,
+            PRIVILEGES,
+        );
+        self.push(
+            run,
+            Step::Commit,
+            None,
+            &args::cat(program, remote, &manifest)?,
+            PRIVILEGES,
+        );
+        self.push(
+            run,
+            Step::Commit,
+            None,
+            &args::delete(program, remote, &started)?,
+            PRIVILEGES,
+        );
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        run: &Run<'_>,
+        step: Step,
+        dataset: Option<String>,
+        command: &Command,
+        privileges: Privileges,
+    ) {
+        let words = run.ready.rclone.runner.words(command, privileges);
+        let line = quote::line(words.iter().map(|word| word.as_os_str()));
+        self.steps.push(PlannedStep {
+            step,
+            dataset,
+            command: run.host.redactor.redact(&line).into_owned(),
+        });
+    }
+
+    /// As if this run's backup were committed.
+    fn retention(&mut self, run: &Run<'_>, bucket: &Bucket) {
+        let (config, btrfs) = (&run.host.config, &run.ready.btrfs);
+        if let Err(error) = bucket.clock(run.timestamp) {
+            self.notes
+                .push(format!("nothing would be deleted: {error}"));
+            return;
+        }
+        let candidates = btrfs
+            .show(Label::new(Step::Retention), &config.subvolume)
+            .and_then(|subvolume| snapshots::candidates(config, btrfs, subvolume.uuid));
+        let mut candidates = match candidates {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                self.notes
+                    .push(format!("nothing would be deleted: {error:#}"));
+                return;
+            }
+        };
+        // The snapshot that the run would take counts among the newest.
+        let name = SnapshotName::of(&config.subvolume, run.timestamp).to_string();
+        candidates.push(Candidate {
+            name: name.clone(),
+            timestamp: run.timestamp,
+            standing: Standing::Ours(0),
+        });
+        let mut committed = bucket.committed();
+        committed.insert(run.timestamp);
+        self.retention = retention::plan(&candidates, &committed, config.retention, run.timestamp);
+        self.retention.retain(|row| row.name != name);
+        for id in self
+            .retention
+            .iter()
+            .filter_map(|row| row.delete)
+            .collect::<Vec<_>>()
+        {
+            match btrfs.delete_command(id, &config.snapshot_dir) {
+                Ok(command) => self.push(run, Step::Retention, None, &command, Privileges::All),
+                Err(error) => self.notes.push(format!("{error:#}")),
+            }
+        }
+    }
+}
+
+fn environment() -> Vec<String> {
+    let fixed = clean_environment();
+    let fixed = fixed
+        .iter()
+        .map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()));
+    let remote = REMOTE_VARIABLES
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", APP_KEY),
+    ];
+    fixed
+        .chain(remote)
+        .chain(keys.map(|(name, ours)| format!("{name}=${ours}")))
+        .collect()
+}
+
+/// Counts the live files: an estimate of what the snapshot will hold.
+fn count(directory: &Path) -> Files {
+    let mut files = Files::default();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
+                Ok(metadata) if metadata.is_file() => files.add(metadata.len()),
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# the plan of {}; nothing was changed", self.timestamp)?;
+        writeln!(f, "# every rclone has this environment and no other:")?;
+        writeln!(f, "#   {}", self.environment.join(" "))?;
+        for step in &self.steps {
+            match &step.dataset {
+                Some(dataset) => writeln!(f, "\n# {} {dataset}", step.step)?,
+                None => writeln!(f, "\n# {}", step.step)?,
+            }
+            writeln!(f, "{}", step.command)?;
+        }
+        writeln!(
+            f,
+            "\n# retention, this backup being complete: {} snapshots",
+            self.retention.len()
+        )?;
+        for row in &self.retention {
+            let fate = if row.delete.is_some() {
+                "delete"
+            } else {
+                "keep"
+            };
+            writeln!(f, "#   {fate:6}  {}  {}", row.name, row.reason)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "# note: {note}")?;
+        }
+        Ok(())
+    }
+}

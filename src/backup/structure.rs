@@ -1,0 +1,441 @@
+//! What the snapshot holds of each dataset, and whether that is what the live tree shows.
+//!
+//! A nested subvolume is an empty directory in the snapshot and a mount hides stale files: both would be
+//! stored without a word, so both are looked for, in the snapshot and in the live tree, at any depth.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, Metadata};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Group, Uid, User};
+
+use crate::config::{Dataset, Format};
+use crate::redis_files::aof::Manifest;
+use crate::redis_files::{Role, is_scratch};
+use crate::tools::rclone::names;
+use crate::tree::{LeftOut, Node, NodeKind, Tree, shown};
+
+/// Btrfs gives the root of a subvolume this inode number …
+const SUBVOLUME_ROOT: u64 = 256;
+/// … and this one to the empty directory that stands for a nested subvolume in a snapshot.
+const NESTED_IN_SNAPSHOT: u64 = 2;
+/// An AOF manifest has a line a file.
+const AOF_MANIFEST_MAX: u64 = 1 << 20;
+/// How many things of one kind an error lists.
+const LISTED: usize = 5;
+
+/// A dataset as the snapshot holds it.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Its files.
+    pub tree: Tree,
+    /// What each regular file is to the server, in the order of [`Tree::files`].
+    pub roles: Vec<Role>,
+    /// What is worth saying.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at a dataset in the snapshot and in the live subvolume.
+///
+/// # Errors
+/// Everything that is wrong with it, a sentence each.
+pub fn examine(
+    snapshot: &Path,
+    subvolume: &Path,
+    mounts: &[PathBuf],
+    dataset: &Dataset,
+) -> Result<Found, Vec<String>> {
+    let root = descend(snapshot, &dataset.path).map_err(|problem| vec![problem])?;
+    let mut problems = live_problems(subvolume, mounts, &dataset.path);
+    let mut walk = Walk {
+        redis: dataset.format == Format::Redis,
+        ..Walk::default()
+    };
+    walk.directory(&root, Vec::new());
+    problems.extend(walk.problems.finish());
+    let mut found = Found {
+        tree: walk.tree,
+        ..Found::default()
+    };
+    if found.tree.files().next().is_none() {
+        problems.push(format!(
+            "{} holds no file in the snapshot: nothing would be stored",
+            dataset.path.display()
+        ));
+    }
+    if dataset.format == Format::Redis {
+        assign_roles(&root, &mut found, &mut problems);
+    } else {
+        found.roles = vec![Role::Plain; found.tree.files().count()];
+    }
+    owners(&mut found.tree);
+    match problems.is_empty() {
+        true => Ok(found),
+        false => Err(problems),
+    }
+}
+
+/// The dataset's directory, with no link on the way.
+fn descend(top: &Path, below: &Path) -> Result<PathBuf, String> {
+    let mut path = top.to_owned();
+    for component in below.components() {
+        path.push(component);
+        let metadata = fs::symlink_metadata(&path)
+            .map_err(|error| format!("{} is not in the snapshot: {error}; is the path right, and did the service write there?", path.display()))?;
+        if metadata.is_symlink() {
+            return Err(format!(
+                "{} is a symbolic link: name the directory that it points to",
+                path.display()
+            ));
+        }
+        if !metadata.is_dir() {
+            return Err(format!("{} is not a directory", path.display()));
+        }
+        if metadata.ino() == NESTED_IN_SNAPSHOT {
+            return Err(nested(&path));
+        }
+    }
+    Ok(path)
+}
+
+fn nested(path: &Path) -> String {
+    format!(
+        "{} is a subvolume of its own in the live tree, and an empty directory in the snapshot: snapshots do not \
+         recurse; make it a plain directory (move it aside, cp -a --reflink it back)",
+        path.display()
+    )
+}
+
+/// A list of like problems that stays readable with thousands of them.
+#[derive(Default)]
+struct Bounded {
+    list: Vec<String>,
+    more: usize,
+}
+
+impl Bounded {
+    fn push(&mut self, problem: String) {
+        match self.list.len() < LISTED {
+            true => self.list.push(problem),
+            false => self.more += 1,
+        }
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.list.push(format!("… and {} more", self.more));
+        }
+        self.list
+    }
+}
+
+#[derive(Default)]
+struct Walk {
+    redis: bool,
+    tree: Tree,
+    problems: Bounded,
+}
+
+impl Walk {
+    fn directory(&mut self, path: &Path, below: Vec<u8>) {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) => self.push(&metadata, below.clone(), NodeKind::Directory),
+            Err(error) => {
+                return self
+                    .problems
+                    .push(format!("{} cannot be looked at: {error}", path.display()));
+            }
+        }
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                return self
+                    .problems
+                    .push(format!("{} cannot be read: {error}", path.display()));
+            }
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            match entry {
+                Ok(entry) => names.push(entry.file_name()),
+                Err(error) => self
+                    .problems
+                    .push(format!("{} cannot be read: {error}", path.display())),
+            }
+        }
+        names.sort();
+        for name in names {
+            let mut child = below.clone();
+            if !child.is_empty() {
+                child.push(b'/');
+            }
+            child.extend_from_slice(name.as_bytes());
+            self.child(&path.join(&name), name.as_bytes(), child);
+        }
+    }
+
+    fn child(&mut self, path: &Path, name: &[u8], below: Vec<u8>) {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                return self
+                    .problems
+                    .push(format!("{} cannot be looked at: {error}", path.display()));
+            }
+        };
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            if metadata.ino() == NESTED_IN_SNAPSHOT {
+                return self.problems.push(nested(path));
+            }
+            return self.directory(path, below);
+        }
+        if kind.is_file() {
+            if self.redis && is_scratch(name) {
+                return self.leave_out(&below, "the server was in the middle of writing it");
+            }
+            if let Some(refusal) = names::refusal(&below) {
+                return self.problems.push(format!(
+                    "{} cannot be stored: {refusal}; rename it",
+                    path.display()
+                ));
+            }
+            return self.push(
+                &metadata,
+                below,
+                NodeKind::File {
+                    size: metadata.len(),
+                    md5: None,
+                },
+            );
+        }
+        if kind.is_symlink() {
+            return match fs::read_link(path) {
+                Ok(target) => self.push(
+                    &metadata,
+                    below,
+                    NodeKind::Symlink(target.into_os_string().into_vec().into()),
+                ),
+                Err(error) => self
+                    .problems
+                    .push(format!("{} cannot be read: {error}", path.display())),
+            };
+        }
+        let why = match () {
+            () if kind.is_socket() => "a socket",
+            () if kind.is_fifo() => "a named pipe",
+            () => "a device",
+        };
+        self.leave_out(&below, why);
+    }
+
+    fn leave_out(&mut self, below: &[u8], why: &str) {
+        self.tree.left_out.push(LeftOut {
+            path: shown(below),
+            why: why.to_owned(),
+        });
+    }
+
+    fn push(&mut self, metadata: &Metadata, path: Vec<u8>, kind: NodeKind) {
+        self.tree.nodes.push(Node {
+            path: path.into(),
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mtime: (
+                metadata.mtime(),
+                u32::try_from(metadata.mtime_nsec()).unwrap_or_default(),
+            ),
+            kind,
+        });
+    }
+}
+
+/// What the live tree shows that a snapshot cannot: mounts, and subvolumes by their own sign.
+fn live_problems(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Vec<String> {
+    let mut problems = Bounded::default();
+    let canonical = subvolume
+        .canonicalize()
+        .unwrap_or_else(|_| subvolume.to_owned());
+    let Ok(device) = fs::metadata(&canonical).map(|metadata| metadata.dev()) else {
+        return Vec::new();
+    };
+    let mut seen = BTreeSet::new();
+    let target = canonical.join(below);
+    let mut path = canonical.clone();
+    for component in below.components() {
+        path.push(component);
+        match foreign(&path, device) {
+            Some(problem) => {
+                seen.insert(path.clone());
+                problems.push(problem);
+                break;
+            }
+            None => continue,
+        }
+    }
+    if seen.is_empty() {
+        live_walk(&target, device, &mut seen, &mut problems);
+    }
+    for mount in mounts {
+        let inside = mount.starts_with(&target);
+        let above =
+            target.starts_with(mount) && mount.starts_with(&canonical) && *mount != canonical;
+        if (inside || above) && seen.insert(mount.clone()) {
+            problems.push(mounted(mount));
+        }
+    }
+    problems.finish()
+}
+
+fn live_walk(directory: &Path, device: u64, seen: &mut BTreeSet<PathBuf>, problems: &mut Bounded) {
+    // What vanishes while we look was not in the snapshot's way.
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        match foreign(&path, device) {
+            Some(problem) => {
+                seen.insert(path);
+                problems.push(problem);
+            }
+            None => live_walk(&path, device, seen, problems),
+        }
+    }
+}
+
+fn foreign(path: &Path, device: u64) -> Option<String> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    if metadata.dev() == device {
+        return None;
+    }
+    Some(if metadata.ino() == SUBVOLUME_ROOT {
+        nested(path)
+    } else {
+        mounted(path)
+    })
+}
+
+fn mounted(path: &Path) -> String {
+    format!(
+        "{} is a mount of its own in the live tree: the snapshot holds what lies beneath it, not what the service \
+         sees; store it as a dataset of the file system that it comes from, or unmount it",
+        path.display()
+    )
+}
+
+/// Mount points of this process, from /proc/self/mountinfo (proc(5): blanks and the like as octal escapes).
+pub fn mount_points() -> Vec<PathBuf> {
+    let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    text.split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(|field| PathBuf::from(std::ffi::OsString::from_vec(unescape(field))))
+        .collect()
+}
+
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        if let ([b'\\', digits @ ..], Some(octal)) = (rest, rest.get(1..4)) {
+            let value = std::str::from_utf8(octal)
+                .ok()
+                .and_then(|octal| u8::from_str_radix(octal, 8).ok());
+            if let Some(value) = value {
+                out.push(value);
+                rest = &digits[3..];
+                continue;
+            }
+        }
+        out.push(*first);
+        rest = tail;
+    }
+    out
+}
+
+/// Gives each file its role, from the AOF manifests where they name it, and checks that those name only
+/// what is there.
+fn assign_roles(root: &Path, found: &mut Found, problems: &mut Vec<String>) {
+    let mut named: Vec<(Vec<u8>, Role)> = Vec::new();
+    let there: HashSet<&[u8]> = found.tree.files().map(|(node, _)| &*node.path).collect();
+    for (node, size) in found
+        .tree
+        .files()
+        .filter(|(node, _)| Role::of(node.basename()) == Role::AofManifest)
+    {
+        let shown = shown(&node.path);
+        if size > AOF_MANIFEST_MAX {
+            problems.push(format!("{shown} has {size} bytes and is no AOF manifest"));
+            continue;
+        }
+        let path = root.join(std::ffi::OsStr::from_bytes(&node.path));
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(format!("{} cannot be read: {error}", path.display()));
+                continue;
+            }
+        };
+        let manifest = match Manifest::parse(&text) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                problems.push(format!("{shown}: {error}"));
+                continue;
+            }
+        };
+        for (entry, role) in manifest.roles() {
+            let path = node.sibling(&entry.name);
+            if there.contains(path.as_slice()) {
+                named.push((path, role));
+            } else if entry.must_exist() {
+                let name = self::shown(&entry.name);
+                problems.push(format!(
+                    "{shown} names {name}, which is not there: the server would refuse to start"
+                ));
+            }
+        }
+    }
+    let named: std::collections::HashMap<Vec<u8>, Role> = named.into_iter().collect();
+    found.roles = found
+        .tree
+        .files()
+        .map(|(node, _)| {
+            named
+                .get(&*node.path)
+                .copied()
+                .unwrap_or_else(|| Role::of(node.basename()))
+        })
+        .collect();
+}
+
+fn owners(tree: &mut Tree) {
+    for node in &tree.nodes {
+        if let std::collections::btree_map::Entry::Vacant(slot) = tree.users.entry(node.uid) {
+            if let Ok(Some(user)) = User::from_uid(Uid::from_raw(node.uid)) {
+                slot.insert(user.name);
+            }
+        }
+        if let std::collections::btree_map::Entry::Vacant(slot) = tree.groups.entry(node.gid) {
+            if let Ok(Some(group)) = Group::from_gid(Gid::from_raw(node.gid)) {
+                slot.insert(group.name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_point_with_a_blank_is_read() {
+        assert_eq!(unescape(br"/mnt/a\040b\134c"), b"/mnt/a b\\c");
+        assert_eq!(unescape(br"/mnt/x\0"), br"/mnt/x\0");
+    }
+}

@@ -1,0 +1,212 @@
+//! A dataset's way to the bucket: uploaded while it is read, then compared with what the bucket lists.
+
+use std::thread;
+
+use log::info;
+
+use super::bucket::Bucket;
+use super::contents::{self, Contents};
+use super::outcome::DatasetOutcome;
+use super::snapshot::Snapshot;
+use super::structure::Found;
+use super::{Run, joined};
+use crate::config::{Dataset, DatasetName, Format};
+use crate::exec::{ChildError, Label, Step, Transfer};
+use crate::manifest;
+use crate::tools::rclone::args::{self, Sync};
+use crate::tools::rclone::tuning::{Files, Tuning};
+use crate::tree::Tree;
+use crate::verify;
+
+/// rclone's filter patterns for what `redis_files::is_scratch` leaves out.
+pub const SCRATCH_PATTERNS: [&str; 3] = [
+    r"{{temp-[0-9]+(\.[0-9]+)*\.rdb}}",
+    r"{{temp-rewriteaof-(bg-)?[0-9]+\.aof}}",
+    r"{{temp-[^/]+\.manifest}}",
+];
+
+/// One dataset to be stored.
+pub struct Work<'a> {
+    /// The run.
+    pub run: &'a Run<'a>,
+    /// What the bucket said.
+    pub bucket: &'a Bucket,
+    /// The snapshot.
+    pub snapshot: &'a Snapshot,
+    /// The dataset's name.
+    pub name: &'a DatasetName,
+    /// The dataset.
+    pub dataset: &'a Dataset,
+}
+
+impl Work<'_> {
+    /// Uploads, reads and verifies. What was stored comes back as a tree with the MD5 of every file.
+    pub fn store(self, found: Result<Found, Vec<String>>) -> (DatasetOutcome, Tree) {
+        let prefix = manifest::dataset_prefix(
+            &self.run.host.config.remote.prefix,
+            self.name,
+            self.run.timestamp,
+        );
+        let mut outcome = DatasetOutcome {
+            name: self.name.to_string(),
+            prefix,
+            error: None,
+            failed_step: None,
+            warnings: Vec::new(),
+            files: 0,
+            bytes: 0,
+            data_time: None,
+            transfer: Transfer::default(),
+        };
+        let mut found = match found {
+            Ok(found) => found,
+            Err(problems) => {
+                outcome.fail(Step::Structure, problems.join("; "));
+                return (outcome, Tree::default());
+            }
+        };
+        (outcome.files, outcome.bytes) = found.tree.totals();
+        outcome.warnings.append(&mut found.warnings);
+        match self.transfer(&mut found, &mut outcome) {
+            Ok(()) => {}
+            Err((step, error)) => outcome.fail(step, error),
+        }
+        (outcome, found.tree)
+    }
+
+    fn transfer(
+        &self,
+        found: &mut Found,
+        outcome: &mut DatasetOutcome,
+    ) -> Result<(), (Step, String)> {
+        let mut files = Files::default();
+        found.tree.files().for_each(|(_, size)| files.add(size));
+        let (contents, upload) = thread::scope(|scope| {
+            let reader = scope.spawn(|| self.read(found));
+            let upload = self.upload(files, &outcome.prefix, self.sources());
+            (joined(reader), upload)
+        });
+        let contents = contents.map_err(|error| (Step::Contents, error))?;
+        outcome.warnings.extend(contents.warnings);
+        outcome.data_time = contents.data_time;
+        if !contents.problems.is_empty() {
+            return Err((Step::Contents, contents.problems.join("; ")));
+        }
+        outcome.transfer = upload.map_err(|error| (Step::Upload, error))?;
+        self.verify(&found.tree, &outcome.prefix)
+            .or_else(|difference| self.mend(found, files, outcome, difference))
+    }
+
+    fn read(&self, found: &mut Found) -> Result<Contents, String> {
+        let root = self.snapshot.path.join(&self.dataset.path);
+        contents::read(
+            &root,
+            found,
+            self.dataset,
+            self.run.timestamp,
+            &self.run.host.interrupt,
+        )
+    }
+
+    fn sources(&self) -> Vec<String> {
+        let remote = &self.run.host.config.remote;
+        if !remote.incremental {
+            return Vec::new();
+        }
+        let sources = self.bucket.sources(self.run.timestamp).into_iter();
+        sources
+            .map(|timestamp| manifest::dataset_prefix(&remote.prefix, self.name, timestamp))
+            .collect()
+    }
+
+    /// Sends what must be sent. Where copying on the server fails, everything is sent.
+    fn upload(&self, files: Files, prefix: &str, sources: Vec<String>) -> Result<Transfer, String> {
+        self.bucket.open()?;
+        match self.sync(files, prefix, &sources, false) {
+            Err(error) if !sources.is_empty() && !stopped(&error) => {
+                let name = self.name.as_str();
+                info!(step = "upload", dataset = name; "{name}: with copies on the server: {error:#}; trying without");
+                self.sync(files, prefix, &[], false)
+            }
+            result => result,
+        }
+        .map_err(|error| format!("{error:#}"))
+    }
+
+    fn sync(
+        &self,
+        files: Files,
+        prefix: &str,
+        copy_from: &[String],
+        checksum: bool,
+    ) -> anyhow::Result<Transfer> {
+        let rclone = &self.run.ready.rclone;
+        let children = self.run.host.config.datasets.len() as u64;
+        let source = self.snapshot.path.join(&self.dataset.path);
+        let sync = Sync {
+            source: &source,
+            prefix,
+            exclude: exclude(self.dataset.format),
+            copy_from,
+            tuning: Tuning::choose(files, self.run.host.config.remote.memory.bytes(), children),
+            checksum,
+        };
+        let command = args::sync(&rclone.program, &rclone.remote, &sync)?;
+        Ok(rclone
+            .sync(Label::of(Step::Upload, self.name), command)?
+            .transfer)
+    }
+
+    fn verify(&self, tree: &Tree, prefix: &str) -> Result<(), String> {
+        verify::listing(
+            &self.run.ready.rclone,
+            Label::of(Step::Verify, self.name),
+            tree,
+            prefix,
+        )
+    }
+
+    /// A file whose size and time are those of the last backup and whose bytes are not was copied instead of
+    /// sent: compare by checksum, send what differs, and look again.
+    fn mend(
+        &self,
+        found: &Found,
+        files: Files,
+        outcome: &mut DatasetOutcome,
+        difference: String,
+    ) -> Result<(), (Step, String)> {
+        let failed = |error: String| (Step::Verify, error);
+        if self.run.host.interrupt.signal().is_some() {
+            return Err(failed(difference));
+        }
+        let name = self.name.as_str();
+        info!(step = "verify", dataset = name; "{name}: {difference}; sending again what differs");
+        let transfer = self
+            .sync(files, &outcome.prefix, &[], true)
+            .map_err(|error| failed(format!("{difference}; {error:#}")))?;
+        outcome.transfer.bytes += transfer.bytes;
+        outcome.transfer.files += transfer.files;
+        self.verify(&found.tree, &outcome.prefix).map_err(failed)
+    }
+}
+
+fn stopped(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<ChildError>()
+        .is_some_and(ChildError::is_interrupted)
+}
+
+/// What rclone is told to leave out.
+pub fn exclude(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::Redis => &SCRATCH_PATTERNS,
+        Format::Files => &[],
+    }
+}
+
+impl DatasetOutcome {
+    fn fail(&mut self, step: Step, error: String) {
+        self.failed_step = Some(step);
+        self.error = Some(error);
+    }
+}

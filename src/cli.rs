@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use log::LevelFilter;
+
+use crate::logging::Destination;
+
+/// Snapshot, upload, prove, prune: backups of an AI assistant's memory.
+///
+/// Takes a read-only Btrfs snapshot, uploads from it to an S3 bucket with rclone, runs the export script, proves
+/// that what arrived is what was there, writes a manifest last, and prunes old snapshots.
+#[derive(Debug, Parser)]
+#[command(name = "opencode-backup", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 a prerequisite is unmet and nothing \
+    was touched, 4 snapshot failed, 5 a dataset is not safely stored, 6 the export is not stored, 7 retention failed, \
+    75 another run holds the lock, 130 or 143 interrupted."
+)]
+pub struct Cli {
+    /// Configuration file [default: /etc/opencode-backup/config.toml; absent, the built-in defaults hold]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// File with B2_KEY_ID and B2_APP_KEY, where the environment has neither
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Say more; twice: what the tools say, too
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Where log lines go
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
+    pub log: Destination,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make one backup
+    Run(Run),
+    /// List every prerequisite, whether it is met, and the remedy
+    Check(Check),
+    /// List local snapshots and remote backups, one row a timestamp
+    List(List),
+    /// Print the effective configuration, or everything that is wrong with it
+    Config(Json),
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Print the plan, the very commands included, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Prove that the credentials can list, write and read (and delete, where remote_days is set)
+    #[arg(long)]
+    pub remote: bool,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Read every manifest for its size, not only the newest 20
+    #[arg(long)]
+    pub all: bool,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Args)]
+pub struct Json {
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Cli {
+    /// How much is said.
+    pub fn level(&self) -> LevelFilter {
+        match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::Warn,
+            (false, 0) => LevelFilter::Info,
+            (false, 1) => LevelFilter::Debug,
+            (false, _) => LevelFilter::Trace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,50 @@
+//! `check`: every prerequisite with its state and remedy.
+
+use super::{print, print_json};
+use crate::backup::outcome::Exit;
+use crate::cli::Check as Args;
+use crate::host::Host;
+use crate::preflight::{self, Check, State, remote};
+use crate::timestamp::Timestamp;
+
+/// Looks.
+pub fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
+    let (mut checks, _) = preflight::prepare(host);
+    if let Ok(rclone) = preflight::rclone(host) {
+        checks.push(remote::version(host, &rclone));
+        if args.remote {
+            checks.extend(remote::prove(host, &rclone, now));
+        }
+    }
+    let unmet = checks.iter().any(|check| check.state == State::Unmet);
+    if args.json.json {
+        print_json(&serde_json::json!({ "ready": !unmet, "checks": checks }));
+    } else {
+        print(&table(&checks));
+    }
+    if unmet { Exit::Unmet } else { Exit::Done }
+}
+
+fn table(checks: &[Check]) -> String {
+    let width = checks
+        .iter()
+        .map(|check| check.what.chars().count())
+        .max()
+        .unwrap_or_default();
+    let mut lines = Vec::new();
+    for check in checks {
+        let state = match check.state {
+            State::Ok => "ok",
+            State::Warning => "warning",
+            State::Unmet => "UNMET",
+        };
+        lines.push(format!(
+            "{state:<7}  {:width$}  {}",
+            check.what, check.found
+        ));
+        if let Some(remedy) = &check.remedy {
+            lines.push(format!("{:<7}  {:width$}  -> {remedy}", "", ""));
+        }
+    }
+    lines.join("\n")
+}

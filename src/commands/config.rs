@@ -1,0 +1,47 @@
+//! `config`: the effective configuration, or everything that is wrong with it.
+
+use log::error;
+
+use super::{print, print_json};
+use crate::backup::outcome::Exit;
+use crate::cli::{Cli, Command, Json};
+use crate::config::{Config, Problems};
+use crate::report;
+
+/// Prints it.
+pub fn show(json: &Json, config: &Config) -> Exit {
+    if json.json {
+        return print_json(&config.to_json());
+    }
+    match &config.source {
+        Some(source) => print(&format!("# from {}", source.display())),
+        None => print("# the built-in defaults"),
+    }
+    print(config.to_toml().trim_end());
+    Exit::Done
+}
+
+/// Says what is wrong, for whatever command was asked for.
+pub fn refuse(cli: &Cli, is_run: bool, problems: &Problems) -> Exit {
+    if matches!(&cli.command, Command::Config(Json { json: true })) {
+        print_json(&problems.to_json());
+    }
+    for line in problems.to_string().lines() {
+        error!(step = "config"; "{line}");
+    }
+    if is_run {
+        let count = problems.list.len();
+        let source = problems
+            .source
+            .as_ref()
+            .map(|source| source.display().to_string())
+            .unwrap_or_default();
+        report::announce_early(
+            Exit::Usage,
+            &format!(
+                "{count} problems in the configuration {source}, listed above; `opencode-backup config` lists them too"
+            ),
+        );
+    }
+    Exit::Usage
+}

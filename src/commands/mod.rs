@@ -1,0 +1,108 @@
+//! A thin file for each command: arguments in, a call, a printed answer, an exit code.
+
+mod check;
+mod config;
+mod list;
+mod run;
+
+use std::ffi::OsStr;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use log::error;
+
+use crate::backup::outcome::Exit;
+use crate::cli::{Cli, Command};
+use crate::config::{Config, PATH_VARIABLE};
+use crate::credentials::Environment;
+use crate::host::Host;
+use crate::interrupt::Interrupt;
+use crate::logging;
+use crate::preflight::{Check, State};
+use crate::progress::{Progress, Terminal};
+use crate::report;
+use crate::timestamp::Timestamp;
+
+/// Does what the command line says.
+pub fn dispatch(cli: &Cli) -> Exit {
+    let now = Timestamp::now();
+    let environment: Environment = std::env::vars_os().collect();
+    let terminal = Arc::new(Terminal::new(!cli.quiet));
+    let is_run = matches!(&cli.command, Command::Run(run) if !run.dry_run);
+    if let Err(problem) = logging::install(
+        cli.log,
+        cli.level(),
+        is_run.then_some(now),
+        Arc::clone(&terminal),
+    ) {
+        let _ = writeln!(io::stderr(), "error: {problem:#}");
+        return Exit::Usage;
+    }
+    let variable = environment
+        .get(OsStr::new(PATH_VARIABLE))
+        .map(|value| value.as_os_str());
+    let config = match Config::load(cli.config.as_deref(), variable) {
+        Ok(config) => config,
+        Err(problems) => return self::config::refuse(cli, is_run, &problems),
+    };
+    if let Command::Config(json) = &cli.command {
+        return config::show(json, &config);
+    }
+    let interrupt = match Interrupt::install() {
+        Ok(interrupt) => interrupt,
+        Err(problem) => {
+            report::announce_early(
+                Exit::Unexpected,
+                &format!("signal handlers could not be installed: {problem}"),
+            );
+            return Exit::Unexpected;
+        }
+    };
+    let notify_socket = environment
+        .get(OsStr::new("NOTIFY_SOCKET"))
+        .map(|value| value.as_os_str());
+    let progress = Progress::new(terminal, notify_socket);
+    let host = Host::new(
+        config,
+        environment,
+        cli.env_file.as_deref(),
+        interrupt,
+        Arc::new(move |event| progress.event(event)),
+    );
+    logging::redact(&host.redactor);
+    match &cli.command {
+        Command::Run(args) => run::run(&host, args, now),
+        Command::Check(args) => check::check(&host, args, now),
+        Command::List(args) => list::list(&host, args, now),
+        Command::Config(json) => config::show(json, &host.config),
+    }
+}
+
+/// To stdout. A reader that went away is none of our errors.
+fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush());
+}
+
+fn print_json(value: &impl serde::Serialize) -> Exit {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => {
+            print(&text);
+            Exit::Done
+        }
+        Err(problem) => {
+            error!("the answer could not be written as JSON: {problem}");
+            Exit::Unexpected
+        }
+    }
+}
+
+/// Prints prerequisites that are unmet, each with its remedy.
+fn complain(checks: &[Check]) {
+    for check in checks.iter().filter(|check| check.state == State::Unmet) {
+        error!(step = "preflight"; "{}: {}; {}", check.what, check.found, check.remedy.as_deref().unwrap_or_default());
+    }
+}

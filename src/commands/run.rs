@@ -1,0 +1,62 @@
+//! `run`: one backup, or its plan.
+
+use log::error;
+
+use super::{complain, print, print_json};
+use crate::backup::outcome::{Exit, Outcome, Refused, exit_code};
+use crate::backup::{self, plan};
+use crate::cli::Run;
+use crate::host::Host;
+use crate::lock::{self, NoLock};
+use crate::preflight;
+use crate::report::Report;
+use crate::timestamp::Timestamp;
+
+/// Makes it.
+pub fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
+    let (checks, ready) = preflight::prepare(host);
+    let Some(ready) = ready else {
+        if args.dry_run {
+            complain(&checks);
+            return Exit::Unmet;
+        }
+        let outcome = Outcome {
+            refused: Some(Refused::Unmet(checks)),
+            ..Outcome::default()
+        };
+        return end(host, args, timestamp, &outcome);
+    };
+    if args.dry_run {
+        let plan = match plan::make(host, &ready, timestamp) {
+            Ok(plan) => plan,
+            Err(problem) => {
+                error!("the plan could not be made: {problem:#}");
+                return Exit::Unexpected;
+            }
+        };
+        if args.json.json {
+            return print_json(&plan);
+        }
+        print(plan.to_string().trim_end());
+        return Exit::Done;
+    }
+    let outcome = backup::run(host, &ready, timestamp);
+    end(host, args, timestamp, &outcome)
+}
+
+fn end(host: &Host, args: &Run, timestamp: Timestamp, outcome: &Outcome) -> Exit {
+    if let Some(Refused::Unmet(checks)) = &outcome.refused {
+        complain(checks);
+    }
+    let report = Report::new(host, timestamp, outcome);
+    report.announce();
+    // Only the lock's holder writes the state file; a run that came too late must not hide the other's verdict.
+    match lock::exclusive(&host.config.snapshot_dir) {
+        Err(NoLock::Held) => {}
+        _held => report.save(&host.config.report.state_file),
+    }
+    if args.json.json {
+        print_json(&report);
+    }
+    exit_code(outcome)
+}

@@ -1,0 +1,80 @@
+//! What a command starts from: the configuration, the environment, the tools, and what we may do.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::credentials::{self, Credentials, Environment};
+use crate::exec::{Event, Held, Runner};
+use crate::interrupt::Interrupt;
+use crate::secret::Redactor;
+use crate::tools::Programs;
+
+/// The machine, as far as we are concerned.
+pub struct Host {
+    /// The configuration.
+    pub config: Config,
+    /// The environment that we were started with.
+    pub environment: Environment,
+    /// The keys, or why there are none.
+    pub credentials: Result<Credentials, String>,
+    /// Takes them out of text.
+    pub redactor: Redactor,
+    /// Where the tools are.
+    pub programs: Programs,
+    /// Our capabilities.
+    pub held: Held,
+    /// Whether we are to stop.
+    pub interrupt: Interrupt,
+    /// Hears what children do.
+    pub sink: Arc<dyn Fn(Event) + Send + Sync>,
+    /// The machine's name, for the manifest.
+    pub name: String,
+}
+
+impl Host {
+    /// Looks around; nothing is touched.
+    pub fn new(
+        config: Config,
+        environment: Environment,
+        env_file: Option<&Path>,
+        interrupt: Interrupt,
+        sink: Arc<dyn Fn(Event) + Send + Sync>,
+    ) -> Self {
+        let credentials = credentials::find(&environment, env_file, &config.env_file);
+        let redactor = credentials::redactor(&environment, credentials.as_ref().ok());
+        let programs = Programs::find(
+            &config,
+            environment
+                .get(OsStr::new("PATH"))
+                .map(|path| path.as_os_str()),
+        );
+        let name = nix::unistd::gethostname().map_or_else(
+            |_| "unknown".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        Self {
+            config,
+            environment,
+            credentials,
+            redactor,
+            programs,
+            held: Held::read(),
+            interrupt,
+            sink,
+            name,
+        }
+    }
+
+    /// Runs children.
+    pub fn runner(&self, setpriv: PathBuf) -> Runner {
+        Runner {
+            setpriv,
+            held: self.held,
+            interrupt: self.interrupt.clone(),
+            redactor: self.redactor.clone(),
+            sink: Arc::clone(&self.sink),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! SIGTERM, SIGINT and SIGHUP as a value that loops look at.
+//!
+//! Handlers and not a blocked mask: children inherit the mask and would go deaf. A handler only stores the
+//! signal's number, so a second signal finds nothing to corrupt.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::Signal;
+
+/// The signal that asked us to stop, if any.
+#[derive(Clone, Default)]
+pub struct Interrupt(Arc<AtomicUsize>);
+
+impl Interrupt {
+    /// Installs the handlers, for the life of the process.
+    ///
+    /// # Errors
+    /// Where the kernel refuses a handler.
+    pub fn install() -> std::io::Result<Self> {
+        let cell = Arc::new(AtomicUsize::new(0));
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            let number = signal as i32;
+            let value = usize::try_from(number).unwrap_or_default();
+            signal_hook::flag::register_usize(number, Arc::clone(&cell), value)?;
+        }
+        Ok(Self(cell))
+    }
+
+    /// The last signal that arrived.
+    pub fn signal(&self) -> Option<Signal> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            number => i32::try_from(number)
+                .ok()
+                .and_then(|number| Signal::try_from(number).ok()),
+        }
+    }
+
+    /// As if this signal had arrived.
+    pub fn raise(&self, signal: Signal) {
+        self.0.store(
+            usize::try_from(signal as i32).unwrap_or_default(),
+            Ordering::Relaxed,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_seen_and_a_second_one_replaces_it() {
+        let interrupt = Interrupt::default();
+        assert_eq!(interrupt.signal(), None);
+        interrupt.raise(Signal::SIGINT);
+        interrupt.raise(Signal::SIGTERM);
+        assert_eq!(interrupt.signal(), Some(Signal::SIGTERM));
+    }
+}

@@ -1,0 +1,102 @@
+//! Free space, and sizes as a person reads them.
+
+use std::fmt;
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+use serde::Serialize;
+
+/// A file system's space, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Space {
+    /// What this user may still write.
+    #[serde(rename = "free_bytes")]
+    pub free: u64,
+    /// All there is.
+    #[serde(rename = "total_bytes")]
+    pub total: u64,
+}
+
+impl Space {
+    /// Of the file system at a path.
+    pub fn of(path: &Path) -> Option<Self> {
+        let stat = statvfs(path).ok()?;
+        let unit = stat.fragment_size();
+        Some(Self {
+            free: stat.blocks_available().saturating_mul(unit),
+            total: stat.blocks().saturating_mul(unit),
+        })
+    }
+
+    /// Below a tenth.
+    pub fn is_low(self) -> bool {
+        self.free < self.total / 10
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = (u128::from(self.free) * 100)
+            .checked_div(u128::from(self.total))
+            .unwrap_or_default();
+        write!(
+            f,
+            "{} of {} free ({percent} %)",
+            Bytes(self.free),
+            Bytes(self.total)
+        )
+    }
+}
+
+/// A number of bytes in binary units, `1.5 GiB`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+        if self.0 < 1024 {
+            return f.pad(&format!("{} B", self.0));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "printed with one decimal")]
+        let mut value = self.0 as f64 / 1024.0;
+        let mut unit = 0;
+        while value >= 1023.95 && unit + 1 < UNITS.len() {
+            value /= 1024.0;
+            unit += 1;
+        }
+        f.pad(&format!("{value:.1} {}", UNITS[unit]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            ((1 << 30) - 1, "1.0 GiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ] {
+            assert_eq!(Bytes(bytes).to_string(), text);
+        }
+        assert!(
+            Space {
+                free: 9,
+                total: 100
+            }
+            .is_low()
+        );
+        assert!(
+            !Space {
+                free: 10,
+                total: 100
+            }
+            .is_low()
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! The lock: an flock on the snapshot directory itself.
+//!
+//! The same for the timer's run and a person's, nothing to create, and gone with its holder however that
+//! ends. Who holds it cannot be told: /proc/locks shows every subvolume root as the same file.
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+
+/// Held until dropped.
+pub struct Lock(#[expect(dead_code, reason = "held, never read")] Flock<File>);
+
+/// Why there is no lock.
+pub enum NoLock {
+    /// Another run holds it.
+    Held,
+    /// The directory cannot be opened or locked.
+    Failed(std::io::Error),
+}
+
+/// Takes the lock, or says at once that it is held.
+///
+/// # Errors
+/// See [`NoLock`].
+pub fn exclusive(directory: &Path) -> Result<Lock, NoLock> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(OFlag::O_DIRECTORY.bits())
+        .open(directory)
+        .map_err(NoLock::Failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Lock(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Err(NoLock::Held),
+        Err((_, error)) => Err(NoLock::Failed(error.into())),
+    }
+}

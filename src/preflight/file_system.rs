@@ -1,0 +1,188 @@
+//! The subvolume, the snapshot directory, and the datasets in the live tree.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, eaccess};
+
+use super::Check;
+use crate::host::Host;
+
+/// Btrfs gives the root of every subvolume this inode number.
+const SUBVOLUME_ROOT: u64 = 256;
+
+pub(super) fn check(checks: &mut Vec<Check>, host: &Host) {
+    let (subvolume, snapshot_dir) = (&host.config.subvolume, &host.config.snapshot_dir);
+    let source = subvolume_check(subvolume);
+    let source_ok = source.remedy.is_none();
+    checks.push(source);
+    let target = snapshot_dir_check(snapshot_dir);
+    let target_ok = target.remedy.is_none();
+    checks.push(target);
+    if source_ok && target_ok {
+        checks.push(same_file_system(subvolume, snapshot_dir));
+        checks.push(free_space(snapshot_dir));
+    }
+    if source_ok {
+        for (name, dataset) in &host.config.datasets {
+            let (what, path) = (format!("dataset {name}"), subvolume.join(&dataset.path));
+            checks.push(match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => Check::ok(what, path.display().to_string()),
+                Ok(_) => Check::warning(
+                    what,
+                    format!("{} is not a directory", path.display()),
+                    format!("correct datasets.{name}.path; until then this dataset is not stored (exit code 5)"),
+                ),
+                Err(error) => Check::warning(
+                    what,
+                    format!("{}: {error}", path.display()),
+                    format!("start the service that writes there, or correct datasets.{name}.path; until then this dataset is not stored (exit code 5)"),
+                ),
+            });
+        }
+    }
+}
+
+fn subvolume_check(path: &Path) -> Check {
+    let (what, shown) = ("the subvolume", path.display().to_string());
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            return Check::unmet(
+                what,
+                format!("{shown}: {error}"),
+                "mount it, or correct `subvolume`",
+            );
+        }
+    };
+    if metadata.is_symlink() {
+        return Check::unmet(
+            what,
+            format!("{shown} is a symbolic link"),
+            "name the subvolume that it points to",
+        );
+    }
+    if !is_btrfs(path) {
+        return Check::unmet(
+            what,
+            format!("{shown} is not on Btrfs"),
+            "snapshots need Btrfs: mount the right file system there, or correct `subvolume`",
+        );
+    }
+    if metadata.ino() != SUBVOLUME_ROOT {
+        return Check::unmet(
+            what,
+            format!("{shown} is a directory, not a Btrfs subvolume"),
+            format!(
+                "make it one (btrfs subvolume create {shown}.new, cp -a --reflink, swap the two), or correct `subvolume`"
+            ),
+        );
+    }
+    Check::ok(what, shown)
+}
+
+fn snapshot_dir_check(path: &Path) -> Check {
+    let (what, shown) = ("the snapshot directory", path.display().to_string());
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Check::unmet(
+                what,
+                format!("{shown} does not exist"),
+                format!(
+                    "create it on the subvolume's file system (btrfs subvolume create {shown}, or mkdir -m 0750 {shown})"
+                ),
+            );
+        }
+        Err(error) => {
+            return Check::unmet(
+                what,
+                format!("{shown}: {error}"),
+                "make it readable for this user",
+            );
+        }
+    };
+    if !metadata.is_dir() {
+        return Check::unmet(
+            what,
+            format!("{shown} is not a directory"),
+            "name a directory in `snapshot_dir`",
+        );
+    }
+    if !is_btrfs(path) {
+        return Check::unmet(
+            what,
+            format!("{shown} is not on Btrfs"),
+            "a snapshot lies on its subvolume's file system: create the directory there",
+        );
+    }
+    if statvfs(path).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY)) {
+        return Check::unmet(
+            what,
+            format!("{shown} is read-only"),
+            format!(
+                "remount it read-write; in a unit with ProtectSystem=strict, add ReadWritePaths=-{shown}"
+            ),
+        );
+    }
+    if let Err(error) = eaccess(
+        path,
+        AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK,
+    ) {
+        return Check::unmet(
+            what,
+            format!("{shown} cannot be written by this user: {error}"),
+            format!(
+                "chown it to the user of this service, mode 0750 (now owner {}, mode {:04o})",
+                metadata.uid(),
+                metadata.mode() & 0o7777
+            ),
+        );
+    }
+    Check::ok(what, shown)
+}
+
+fn is_btrfs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|stat| stat.filesystem_type() == BTRFS_SUPER_MAGIC)
+}
+
+/// Btrfs's `f_fsid` mixes the file system's UUID with the subvolume's id, whose upper half, always zero in
+/// practice, goes into the first word (fs/btrfs/super.c, `btrfs_statfs`). So the first words of two
+/// subvolumes agree where their file systems do, and this needs neither privileges nor a tool.
+fn same_file_system(a: &Path, b: &Path) -> Check {
+    let what = "both on one file system";
+    let word = |path: &Path| statvfs(path).map(|stat| stat.filesystem_id() & 0xFFFF_FFFF);
+    match (word(a), word(b)) {
+        (Ok(a_word), Ok(b_word)) if a_word == b_word => Check::ok(what, "yes"),
+        (Ok(_), Ok(_)) => Check::unmet(
+            what,
+            format!(
+                "{} and {} are on two file systems",
+                a.display(),
+                b.display()
+            ),
+            "a snapshot lies on its subvolume's file system: mount a subvolume of that one as the snapshot directory",
+        ),
+        _ => Check::unmet(
+            what,
+            "the file systems cannot be asked",
+            "see dmesg for errors of the disk",
+        ),
+    }
+}
+
+fn free_space(path: &Path) -> Check {
+    let what = "free space";
+    match crate::local_state::Space::of(path) {
+        Some(space) if space.is_low() => Check::warning(
+            what,
+            space.to_string(),
+            "below a tenth: snapshots keep what was deleted; lower retention.days or enlarge the disk",
+        ),
+        Some(space) => Check::ok(what, space.to_string()),
+        None => Check::warning(what, "cannot be asked", "see dmesg for errors of the disk"),
+    }
+}

@@ -1,0 +1,331 @@
+//! Everything that has to hold before a run touches anything: found all at once, each with its remedy.
+//!
+//! What only the bucket can tell is not asked here: a run whose bucket is out of reach still takes its
+//! snapshot, which is worth having.
+
+mod file_system;
+pub mod remote;
+mod trust;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::exec::{Capability, Runner};
+use crate::host::Host;
+use crate::snapshot_name::SnapshotName;
+use crate::timestamp::Timestamp;
+use crate::tools::btrfs::Btrfs;
+use crate::tools::rclone::Rclone;
+use crate::tools::{Found, export};
+
+/// How a prerequisite stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It holds.
+    Ok,
+    /// The run goes on, but somebody should look.
+    Warning,
+    /// The run does not start.
+    Unmet,
+}
+
+/// One prerequisite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What is asked for.
+    pub what: String,
+    /// Whether it is so.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do; absent where all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    /// It holds.
+    pub fn ok(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            state: State::Ok,
+            found: found.into(),
+            remedy: None,
+        }
+    }
+
+    /// It does not hold.
+    pub fn unmet(
+        what: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            state: State::Unmet,
+            found: found.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    /// It holds badly.
+    pub fn warning(
+        what: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            state: State::Warning,
+            ..Self::unmet(what, found, remedy)
+        }
+    }
+}
+
+/// What a run needs, had only by way of [`prepare`].
+pub struct Ready {
+    /// btrfs-progs.
+    pub btrfs: Btrfs,
+    /// rclone and the remote.
+    pub rclone: Rclone,
+    /// The export's program; `None` where it is switched off.
+    pub export: Option<PathBuf>,
+}
+
+/// Looks at every prerequisite; with all of them met, there is a [`Ready`].
+pub fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
+    let mut checks = Vec::new();
+    let setpriv = tool(
+        &mut checks,
+        "setpriv",
+        &host.programs.setpriv,
+        "install util-linux",
+        host,
+    );
+    let btrfs = tool(
+        &mut checks,
+        "btrfs",
+        &host.programs.btrfs,
+        "install btrfs-progs",
+        host,
+    );
+    let rclone = tool(
+        &mut checks,
+        "rclone",
+        &host.programs.rclone,
+        "install rclone, 1.60 or newer",
+        host,
+    );
+    let export = if host.config.export.enable {
+        let remedy =
+            "install it, name it absolutely in export.command, or set export.enable = false";
+        let program = tool(
+            &mut checks,
+            "the export's program",
+            &host.programs.export,
+            remedy,
+            host,
+        );
+        script(&mut checks, host);
+        program
+    } else {
+        checks.push(Check::ok("export", "switched off (export.enable = false)"));
+        None
+    };
+    if let Some(source) = &host.config.source {
+        trusted(&mut checks, "the configuration", source, host);
+    }
+    file_system::check(&mut checks, host);
+    capabilities(&mut checks, host);
+    credentials(&mut checks, host);
+
+    let met = checks.iter().all(|check| check.state != State::Unmet);
+    let runner = setpriv.map(|setpriv| host.runner(setpriv));
+    let ready = match (met, runner, btrfs, rclone, &host.credentials) {
+        (true, Some(runner), Some(btrfs), Some(rclone), Ok(credentials)) => Some(Ready {
+            btrfs: Btrfs {
+                program: btrfs,
+                runner: runner.clone(),
+            },
+            rclone: Rclone {
+                program: rclone,
+                remote: host.config.remote.clone(),
+                credentials: credentials.clone(),
+                runner,
+            },
+            export,
+        }),
+        _ => None,
+    };
+    (checks, ready)
+}
+
+/// rclone alone, for commands that only ask the bucket.
+///
+/// # Errors
+/// What is missing, and the remedy.
+pub fn rclone(host: &Host) -> Result<Rclone, Vec<Check>> {
+    let mut checks = Vec::new();
+    let setpriv = tool(
+        &mut checks,
+        "setpriv",
+        &host.programs.setpriv,
+        "install util-linux",
+        host,
+    );
+    let rclone = tool(
+        &mut checks,
+        "rclone",
+        &host.programs.rclone,
+        "install rclone, 1.60 or newer",
+        host,
+    );
+    credentials(&mut checks, host);
+    match (setpriv, rclone, &host.credentials) {
+        (Some(setpriv), Some(program), Ok(credentials)) => Ok(Rclone {
+            program,
+            remote: host.config.remote.clone(),
+            credentials: credentials.clone(),
+            runner: host.runner(setpriv),
+        }),
+        _ => Err(checks
+            .into_iter()
+            .filter(|check| check.state == State::Unmet)
+            .collect()),
+    }
+}
+
+/// btrfs-progs alone, for commands that only look at snapshots.
+pub fn btrfs(host: &Host) -> Option<Btrfs> {
+    let (Ok(setpriv), Ok(program)) = (&host.programs.setpriv, &host.programs.btrfs) else {
+        return None;
+    };
+    let runner: Runner = host.runner(setpriv.clone());
+    Some(Btrfs {
+        program: program.clone(),
+        runner,
+    })
+}
+
+/// A timestamp that already has a snapshot. What the bucket holds of it, the run asks itself.
+pub fn taken_locally(host: &Host, timestamp: Timestamp) -> Option<Check> {
+    let path = SnapshotName::of(&host.config.subvolume, timestamp).path(&host.config.snapshot_dir);
+    path.symlink_metadata().is_ok().then(|| {
+        Check::unmet(
+            "the timestamp is free",
+            format!("{} is already there", path.display()),
+            "wait a second; if the clock was set back, wait until it has passed the newest snapshot",
+        )
+    })
+}
+
+fn tool(
+    checks: &mut Vec<Check>,
+    what: &str,
+    found: &Found,
+    remedy: &str,
+    host: &Host,
+) -> Option<PathBuf> {
+    match found {
+        Ok(path) => trusted(checks, what, path, host).then(|| path.clone()),
+        Err(problem) => {
+            checks.push(Check::unmet(what, problem, remedy));
+            None
+        }
+    }
+}
+
+/// With capabilities in hand, nothing is run or believed that somebody else could have written.
+fn trusted(checks: &mut Vec<Check>, what: &str, path: &Path, host: &Host) -> bool {
+    let shown = path.display().to_string();
+    if host.held.effective.is_empty() {
+        checks.push(Check::ok(what, shown));
+        return true;
+    }
+    match trust::weakness(path) {
+        None => {
+            checks.push(Check::ok(what, shown));
+            true
+        }
+        Some(weakness) => {
+            checks.push(Check::unmet(
+                format!("{what} can be changed by root alone"),
+                format!("{shown}: {weakness}"),
+                "we hold capabilities, so it would run with more rights than its writer has: chown it to root and chmod go-w",
+            ));
+            false
+        }
+    }
+}
+
+/// Arguments of the export that are files: scripts, as far as we are concerned.
+fn script(checks: &mut Vec<Check>, host: &Host) {
+    for argument in host
+        .config
+        .export
+        .command
+        .iter()
+        .skip(1)
+        .filter(|argument| argument.starts_with('/'))
+    {
+        let path = Path::new(argument);
+        match path.symlink_metadata() {
+            Ok(_) => {
+                trusted(checks, "the export's script", path, host);
+            }
+            // Ours may be a user that cannot look there, while the export's unit can: the run will tell.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                checks.push(Check::warning(
+                    "the export's script",
+                    format!("{argument} cannot be looked at: {error}"),
+                    "make the folders on its way searchable for the user of this service",
+                ))
+            }
+            Err(error) => checks.push(Check::unmet(
+                "the export's script",
+                format!("{argument}: {error}"),
+                "put it there, correct export.command, or set export.enable = false",
+            )),
+        }
+    }
+}
+
+fn capabilities(checks: &mut Vec<Check>, host: &Host) {
+    let needed = [
+        Capability::Fowner,
+        Capability::DacReadSearch,
+        Capability::SysAdmin,
+    ];
+    let missing: Vec<&str> = needed
+        .into_iter()
+        .filter(|needed| !host.held.effective.has(*needed))
+        .map(Capability::name)
+        .collect();
+    let what = "capabilities";
+    checks.push(if missing.is_empty() {
+        Check::ok(what, needed.map(Capability::name).join(", "))
+    } else {
+        Check::unmet(
+            what,
+            format!("{} missing", missing.join(", ")),
+            "run it as root, or as a unit with AmbientCapabilities=CAP_FOWNER CAP_DAC_READ_SEARCH CAP_SYS_ADMIN",
+        )
+    });
+}
+
+fn credentials(checks: &mut Vec<Check>, host: &Host) {
+    checks.push(match &host.credentials {
+        Ok(credentials) => Check::ok("credentials", format!("from {}", credentials.origin)),
+        Err(problem) => Check::unmet(
+            "credentials",
+            problem,
+            "set B2_KEY_ID and B2_APP_KEY, both, in the environment or in a file named by --env-file or env_file",
+        ),
+    });
+}
+
+/// What the export may call its object, for a person.
+pub fn export_object_pattern() -> String {
+    format!("{}*{}", export::OBJECT_START, export::OBJECT_END)
+}

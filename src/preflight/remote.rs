@@ -1,0 +1,141 @@
+//! What only rclone and the bucket can tell; asked by `check`, not by a run.
+
+use super::Check;
+use crate::exec::{Job, Label, Stdout, Step};
+use crate::host::Host;
+use crate::manifest;
+use crate::timestamp::Timestamp;
+use crate::tools::rclone::args;
+use crate::tools::rclone::payload::Payload;
+use crate::tools::rclone::{PRIVILEGES, Rclone};
+
+/// The object that proves that we may write: one name for ever, since a key that may not delete leaves it.
+const PROBE: &str = "check.probe";
+
+/// rclone's version, asked with every argument that we are going to pass: an older one refuses some.
+pub fn version(host: &Host, rclone: &Rclone) -> Check {
+    let what = "rclone's version";
+    let mut text = Vec::new();
+    let mut take = |bytes: &[u8]| text.extend_from_slice(bytes);
+    let result = args::version(&rclone.program, &rclone.remote)
+        .map_err(anyhow::Error::from)
+        .and_then(|command| {
+            let job = Job {
+                env: rclone.environment(),
+                privileges: PRIVILEGES,
+                stdout: Stdout::Bytes(&mut take),
+                ..Job::new("rclone", Label::new(Step::Preflight), command)
+            };
+            Ok(rclone.runner.run(job)?)
+        });
+    match result {
+        Ok(_) => {
+            let text = String::from_utf8_lossy(&text);
+            Check::ok(
+                what,
+                text.lines()
+                    .next()
+                    .unwrap_or_default()
+                    .trim_start_matches("rclone ")
+                    .to_owned(),
+            )
+        }
+        Err(error) => Check::unmet(
+            what,
+            format!("{error:#}"),
+            match host.config.remote.extra_args.is_empty() {
+                true => "install rclone 1.60 or newer",
+                false => {
+                    "this rclone does not know one of remote.extra_args: remove it, or install a newer rclone"
+                }
+            },
+        ),
+    }
+}
+
+/// Lists, writes, reads back and deletes.
+pub fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
+    let label = || Label::new(Step::Preflight);
+    let mut checks = Vec::new();
+    let folder = manifest::folder(&host.config.remote.prefix);
+    let key = format!("{folder}{PROBE}");
+    let bucket = &host.config.remote.bucket;
+    let answer = match rclone.ask(label(), &[format!("/{}{PROBE}", args::literal(&folder))]) {
+        Ok(answer) => answer,
+        Err(error) => {
+            checks.push(Check::unmet(
+                "the bucket can be listed",
+                format!("{bucket}: {error:#}"),
+                "check remote.bucket and remote.endpoint (both are per region), and that the key may listFiles in this bucket",
+            ));
+            return checks;
+        }
+    };
+    checks.push(Check::ok("the bucket can be listed", bucket.to_string()));
+    checks.push(clock(answer.clock, now));
+    let probe = format!("opencode-backup check {now} {}\n", host.name);
+    let written = Payload::write(|writer| writer.write_all(probe.as_bytes()))
+        .map_err(anyhow::Error::from)
+        .and_then(|payload| rclone.put(label(), &key, &payload));
+    if let Err(error) = written {
+        checks.push(Check::unmet(
+            "the bucket can be written",
+            format!("{error:#}"),
+            "give the key the right writeFiles",
+        ));
+        return checks;
+    }
+    checks.push(Check::ok("the bucket can be written", key.clone()));
+    let mut back = Vec::new();
+    let read = rclone.get(label(), &key, &mut |bytes| back.extend_from_slice(bytes));
+    checks.push(match read {
+        Ok(()) if back == probe.as_bytes() => {
+            Check::ok("the bucket can be read", "what was written came back")
+        }
+        Ok(()) => Check::unmet(
+            "the bucket can be read",
+            "something else came back",
+            "is another host using the same remote.prefix?",
+        ),
+        Err(error) => Check::unmet(
+            "the bucket can be read",
+            format!("{error:#}"),
+            "give the key the right readFiles",
+        ),
+    });
+    let wanted = host.config.retention.remote_days.is_some();
+    let what = "the bucket's objects can be deleted";
+    checks.push(match (rclone.delete(label(), &key), wanted) {
+        (Ok(()), true) => Check::ok(what, "yes, as remote_days needs"),
+        (Ok(()), false) => Check::ok(
+            what,
+            "yes; no remote_days is set, so a key without deleteFiles would be the safer one",
+        ),
+        (Err(error), true) => Check::unmet(
+            what,
+            format!("{error:#}"),
+            "give the key the right deleteFiles, or unset remote_days",
+        ),
+        (Err(_), false) => Check::ok(
+            what,
+            format!("no, and none needs to be: a stolen key cannot destroy backups ({key} stays)"),
+        ),
+    });
+    checks
+}
+
+fn clock(server: Option<Timestamp>, now: Timestamp) -> Check {
+    let what = "the bucket's clock";
+    let remedy = "set the clock (timedatectl); until then nothing is pruned";
+    match server {
+        Some(server) if server.unix().abs_diff(now.unix()) <= 3600 => {
+            Check::ok(what, server.rfc3339())
+        }
+        Some(server) => Check::warning(
+            what,
+            format!("{}, and ours {}", server.rfc3339(), now.rfc3339()),
+            remedy,
+        ),
+        None => Check::warning(what, "the answer has no date", remedy),
+    }
+}

@@ -1,0 +1,325 @@
+//! The verdict: one on every path out, to the journal, to a state file, and as an exit code.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use log::{Level, log, warn};
+use serde::Serialize;
+
+use crate::backup::outcome::{DatasetOutcome, Exit, Outcome, Pruned, Refused, exit_code};
+use crate::exec::Step;
+use crate::host::Host;
+use crate::local_state::{Bytes, Space};
+use crate::logging::VERDICT_ID;
+use crate::manifest::{ExportRecord, SnapshotRecord};
+use crate::preflight::{Check, State};
+use crate::retention::Reason;
+use crate::timestamp::Timestamp;
+
+/// What the state file and `run --json` hold.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    /// The format's version.
+    pub schema: u32,
+    /// `opencode-backup <version>`.
+    pub tool: &'static str,
+    /// Which host.
+    pub host: &'a str,
+    /// Which run.
+    pub timestamp: Timestamp,
+    /// When it ended, RFC 3339.
+    pub finished: String,
+    /// The exit code.
+    pub exit_code: u8,
+    /// What it means.
+    pub meaning: &'static str,
+    /// The first stage that failed.
+    pub failed_step: Option<Step>,
+    /// The verdict as it stands in the journal.
+    pub verdict: String,
+    /// What is worth saying beside.
+    pub warnings: Vec<String>,
+    /// Prerequisites that are unmet.
+    pub unmet: Vec<&'a Check>,
+    /// The snapshot, if one was taken.
+    pub snapshot: Option<&'a SnapshotRecord>,
+    /// The datasets.
+    pub datasets: &'a [DatasetOutcome],
+    /// The export.
+    pub export: Option<&'a ExportRecord>,
+    /// What retention did.
+    pub retention: Option<&'a Pruned>,
+    /// How many local snapshots there are.
+    pub snapshots: Option<u64>,
+    /// The room where they are.
+    #[serde(flatten)]
+    pub space: Option<Space>,
+}
+
+impl<'a> Report<'a> {
+    /// What an outcome comes to.
+    pub fn new(host: &'a Host, timestamp: Timestamp, outcome: &'a Outcome) -> Self {
+        let exit = exit_code(outcome);
+        let unmet = match &outcome.refused {
+            Some(Refused::Unmet(checks)) => checks
+                .iter()
+                .filter(|check| check.state == State::Unmet)
+                .collect(),
+            _ => Vec::new(),
+        };
+        let warnings = warnings(outcome);
+        Self {
+            schema: 1,
+            tool: concat!("opencode-backup ", env!("CARGO_PKG_VERSION")),
+            host: &host.name,
+            timestamp,
+            finished: Timestamp::now().rfc3339(),
+            exit_code: exit.code(),
+            meaning: exit.meaning(),
+            failed_step: failed_step(exit, outcome),
+            verdict: host
+                .redactor
+                .redact(&verdict(exit, timestamp, outcome))
+                .into_owned(),
+            warnings: warnings
+                .iter()
+                .map(|text| host.redactor.redact(text).into_owned())
+                .collect(),
+            unmet,
+            snapshot: outcome
+                .snapshot
+                .as_ref()
+                .and_then(|snapshot| snapshot.as_ref().ok()),
+            datasets: &outcome.datasets,
+            export: outcome.export.as_ref(),
+            retention: outcome
+                .retention
+                .as_ref()
+                .and_then(|retention| retention.as_ref().ok()),
+            snapshots: outcome.snapshots,
+            space: outcome.space,
+        }
+    }
+
+    /// Says it.
+    pub fn announce(&self) {
+        let level = match (self.exit_code, self.warnings.is_empty()) {
+            (0, true) => Level::Info,
+            (0, false) => Level::Warn,
+            _ => Level::Error,
+        };
+        for warning in &self.warnings {
+            warn!(step = "report"; "{warning}");
+        }
+        let step = self.failed_step.unwrap_or(Step::Report).to_string();
+        let bytes: u64 = self
+            .datasets
+            .iter()
+            .map(|dataset| dataset.transfer.bytes)
+            .sum();
+        log!(
+            level,
+            message_id = VERDICT_ID, exit_code = self.exit_code, step = step.as_str(), bytes = bytes;
+            "{}", self.verdict
+        );
+    }
+
+    /// Writes the state file. That it cannot be written loses no backup: a warning.
+    pub fn save(&self, path: &Path) {
+        if let Err(error) = self.write(path) {
+            warn!(
+                step = "report";
+                "the state file {} could not be written: {error}; nothing else is lost, but monitoring will not see this run \
+                 (make its folder writable for this user, or correct report.state_file)",
+                path.display()
+            );
+        }
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if !folder.exists() {
+            fs::create_dir(folder)?;
+        }
+        // A name of its own, made anew: whatever stands at the path, a link included, is replaced and not followed.
+        let mut file = tempfile::Builder::new()
+            .prefix(".last-run-")
+            .tempfile_in(folder)?;
+        serde_json::to_writer_pretty(&mut file, self)?;
+        file.write_all(b"\n")?;
+        file.as_file()
+            .set_permissions(Permissions::from_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+/// A configuration that cannot be read, and other ends before there is a run.
+pub fn announce_early(exit: Exit, text: &str) {
+    log!(
+        Level::Error,
+        message_id = VERDICT_ID, exit_code = exit.code(), step = "config";
+        "no backup was made (exit code {}: {}): {text}", exit.code(), exit.meaning()
+    );
+}
+
+fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {
+    let dataset = || {
+        outcome
+            .datasets
+            .iter()
+            .find_map(|dataset| dataset.failed_step)
+    };
+    match exit {
+        Exit::Done => None,
+        Exit::Unmet => Some(Step::Preflight),
+        Exit::Locked => Some(Step::Lock),
+        Exit::Snapshot => Some(Step::Snapshot),
+        Exit::Dataset => Some(dataset().unwrap_or(Step::Commit)),
+        Exit::Export => Some(Step::Export),
+        Exit::Retention => Some(Step::Retention),
+        Exit::Usage => Some(Step::Config),
+        Exit::Unexpected | Exit::Interrupted | Exit::Terminated => outcome.reached,
+    }
+}
+
+fn verdict(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
+    let mut parts = Vec::new();
+    match &outcome.refused {
+        Some(Refused::Locked) => {
+            parts.push("another run is under way, and this one did nothing".to_owned())
+        }
+        Some(Refused::Unmet(checks)) => {
+            let unmet: Vec<String> = checks
+                .iter()
+                .filter(|check| check.state == State::Unmet)
+                .map(|check| {
+                    format!(
+                        "{}: {} ({})",
+                        check.what,
+                        check.found,
+                        check.remedy.as_deref().unwrap_or_default()
+                    )
+                })
+                .collect();
+            parts.push(format!(
+                "{}: {}",
+                counted(unmet.len() as u64, "prerequisite"),
+                unmet.join("; ")
+            ));
+        }
+        None => parts.extend(story(outcome)),
+    }
+    if let (Exit::Interrupted | Exit::Terminated, Some(signal)) = (exit, outcome.signal) {
+        let stage = outcome
+            .reached
+            .map(|step| format!(" in stage {step}"))
+            .unwrap_or_default();
+        parts.insert(0, format!("stopped{stage} because we received {signal}"));
+    }
+    if let Some(count) = outcome.snapshots {
+        parts.push(counted(count, "local snapshot"));
+    }
+    if let Some(space) = outcome.space {
+        parts.push(space.to_string());
+    }
+    let head = match exit {
+        Exit::Done => format!("backup {timestamp} is complete"),
+        exit => format!(
+            "backup {timestamp} FAILED (exit code {}: {})",
+            exit.code(),
+            exit.meaning()
+        ),
+    };
+    format!("{head}: {}", parts.join("; "))
+}
+
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
+fn story(outcome: &Outcome) -> Vec<String> {
+    let mut parts = Vec::new();
+    match &outcome.snapshot {
+        Some(Err(error)) => parts.push(format!("the snapshot failed: {error}")),
+        Some(Ok(snapshot))
+            if outcome
+                .datasets
+                .iter()
+                .any(|dataset| dataset.error.is_some()) =>
+        {
+            parts.push(format!("the snapshot {} is kept", snapshot.path));
+        }
+        _ => {}
+    }
+    for dataset in &outcome.datasets {
+        parts.push(match &dataset.error {
+            Some(error) => format!("{} is not safely stored: {error}", dataset.name),
+            None => format!(
+                "{}: {}, {}",
+                dataset.name,
+                counted(dataset.files, "file"),
+                Bytes(dataset.bytes)
+            ),
+        });
+    }
+    if let Some(Err(error)) = &outcome.commit {
+        parts.push(format!("no manifest: {error}"));
+    }
+    if let Some(export) = &outcome.export {
+        parts.push(
+            match (export.outcome.as_str(), &export.object, &export.error) {
+                (ExportRecord::STORED, Some(object), _) => format!("export {object}"),
+                (ExportRecord::DISABLED, ..) => "no export (switched off)".to_owned(),
+                (_, _, Some(error)) => format!("the export failed: {error}"),
+                _ => "the export failed".to_owned(),
+            },
+        );
+    }
+    match &outcome.retention {
+        Some(Err(error)) => parts.push(format!("retention failed: {error}")),
+        Some(Ok(pruned)) if !pruned.failed.is_empty() => {
+            parts.push(format!("retention failed: {}", pruned.failed.join("; ")))
+        }
+        Some(Ok(pruned)) if pruned.deleted > 0 => parts.push(format!(
+            "{} deleted",
+            counted(pruned.deleted, "old snapshot")
+        )),
+        _ => {}
+    }
+    parts
+}
+
+fn warnings(outcome: &Outcome) -> Vec<String> {
+    let mut warnings = outcome.warnings.clone();
+    for dataset in &outcome.datasets {
+        warnings.extend(
+            dataset
+                .warnings
+                .iter()
+                .map(|warning| format!("{}: {warning}", dataset.name)),
+        );
+    }
+    if let Some(space) = outcome.space.filter(|space| space.is_low()) {
+        warnings.push(format!("little room where the snapshots are: {space}"));
+    }
+    if let Some(Ok(pruned)) = &outcome.retention {
+        let future = pruned
+            .rows
+            .iter()
+            .filter(|row| row.reason == Reason::Future)
+            .count();
+        if future > 0 {
+            warnings.push(format!(
+                "{future} snapshots are from the future and count for nothing: is the clock right?"
+            ));
+        }
+    }
+    warnings
+}

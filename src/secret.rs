@@ -1,0 +1,114 @@
+//! Secrets and the one place where they are taken out of text.
+//!
+//! `Secret` has neither `Debug` nor `Display`, so that no format string can print one by accident; the
+//! redactor knows the encoded forms too, because a tool that prints an HTTP header prints base64.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What stands where a secret stood.
+const REDACTED: &str = "[redacted]";
+
+/// A value that must never be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for the environment of a child and nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Takes secrets out of text, in every form in which a tool may print them.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    /// Longest first, so that a secret that contains another one goes as a whole.
+    needles: Vec<String>,
+}
+
+impl Redactor {
+    /// A redactor for these values; empty ones are ignored.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut needles = Vec::new();
+        for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
+            needles.push(secret.to_owned());
+            needles.push(percent_encoded(secret));
+            needles.push(STANDARD.encode(secret));
+            let json = serde_json::Value::from(secret).to_string();
+            needles.push(json.trim_matches('"').to_owned());
+        }
+        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        needles.dedup();
+        Self { needles }
+    }
+
+    /// The text without the secrets.
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut out = Cow::Borrowed(text);
+        for needle in &self.needles {
+            if out.contains(needle.as_str()) {
+                out = Cow::Owned(out.replace(needle.as_str(), REDACTED));
+            }
+        }
+        out
+    }
+
+    /// Length in bytes of the longest form: how much of a cut line's end may be the half of a secret.
+    pub fn longest(&self) -> usize {
+        self.needles.first().map_or(0, String::len)
+    }
+}
+
+/// RFC 3986: everything but the unreserved characters.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_in_each_form_a_tool_may_print() {
+        let redactor = Redactor::new(["K004/a+b\"c", "0042"]);
+        for form in [
+            "K004/a+b\"c",
+            "K004%2Fa%2Bb%22c",
+            "SzAwNC9hK2IiYw==",
+            "K004/a+b\\\"c",
+        ] {
+            let line = format!("auth <{form}> failed for 0042");
+            assert_eq!(
+                redactor.redact(&line),
+                "auth <[redacted]> failed for [redacted]"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longer_of_two_overlapping_secrets_goes_whole() {
+        let redactor = Redactor::new(["abcd", "abcdefgh"]);
+        assert_eq!(redactor.redact("x abcdefgh y"), "x [redacted] y");
+    }
+
+    #[test]
+    fn an_empty_secret_redacts_nothing() {
+        assert_eq!(Redactor::new([""]).redact("text"), "text");
+    }
+}

@@ -1,0 +1,117 @@
+//! The export script: a program of somebody else's, which speaks to the bucket by itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::config::Config;
+use crate::credentials::{APP_KEY, Credentials, Environment, KEY_ID};
+use crate::exec::{Job, Label, Privileges, Runner, Step};
+use crate::timestamp::Timestamp;
+
+/// What its object's name begins with.
+pub const OBJECT_START: &str = "graphiti_export_";
+/// What its object's name ends in.
+pub const OBJECT_END: &str = ".json";
+
+/// The command line of the configuration, its first word replaced by where the program is.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn command(program: &Path, config: &Config) -> Result<Command> {
+    let sh = Shell::new()?;
+    let rest = config.export.command.get(1..).unwrap_or_default();
+    Ok(cmd!(sh, "{program} {rest...}").into())
+}
+
+/// The caller's and the file's variables, and ours. The last two keep a Python from running what it finds
+/// in a home or a working directory.
+pub fn environment(
+    caller: &Environment,
+    credentials: &Credentials,
+    config: &Config,
+    timestamp: Timestamp,
+) -> Vec<(OsString, OsString)> {
+    let mut all: BTreeMap<OsString, OsString> = caller.clone();
+    for (name, value) in &credentials.variables {
+        all.insert(name.into(), value.expose().into());
+    }
+    for (name, value) in [
+        (KEY_ID, credentials.key_id.expose().to_owned()),
+        (APP_KEY, credentials.app_key.expose().to_owned()),
+        ("B2_BUCKET", config.remote.bucket.to_string()),
+        ("OPENCODE_BACKUP_TIMESTAMP", timestamp.to_string()),
+        ("PYTHONNOUSERSITE", "1".to_owned()),
+        ("PYTHONSAFEPATH", "1".to_owned()),
+    ] {
+        all.insert(name.into(), value.into());
+    }
+    // A script's children must not speak to systemd in our name.
+    all.remove(&OsString::from("NOTIFY_SOCKET"));
+    all.into_iter().collect()
+}
+
+/// Runs it; `overhear` sees each line that it prints.
+///
+/// # Errors
+/// Any exit code but 0, its timeout included.
+pub fn run(
+    runner: &Runner,
+    command: Command,
+    env: Vec<(OsString, OsString)>,
+    config: &Config,
+    overhear: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let job = Job {
+        env,
+        privileges: Privileges::Only(&[]),
+        overhear: Some(overhear),
+        deadline: Some(config.export.timeout.as_duration()),
+        ..Job::new("the export", Label::new(Step::Export), command)
+    };
+    runner.run(job)?;
+    Ok(())
+}
+
+/// Names of exports in a line that the script printed, as the bucket's root holds them.
+pub fn objects_named(line: &str) -> impl Iterator<Item = &str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:+".contains(c);
+    line.split(move |c: char| !allowed(c)).filter_map(|word| {
+        let start = word.find(OBJECT_START)?;
+        let end = word.rfind(OBJECT_END)? + OBJECT_END.len();
+        word.get(start..end)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_is_found_however_the_script_words_it() {
+        for (line, name) in [
+            (
+                "Export uploaded: graphiti_export_20250101_120000.json",
+                "graphiti_export_20250101_120000.json",
+            ),
+            (
+                "ok b2://bucket/graphiti_export_2025-01-01T12:00:00.5.json.",
+                "graphiti_export_2025-01-01T12:00:00.5.json",
+            ),
+            (
+                "{\"file\":\"graphiti_export_1.json\"}",
+                "graphiti_export_1.json",
+            ),
+        ] {
+            assert_eq!(objects_named(line).collect::<Vec<_>>(), [name], "{line}");
+        }
+        assert_eq!(
+            objects_named("Exported 3 nodes to graphiti.json").count(),
+            0
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! rclone's argument lists, each a pure function of what is asked.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use xshell::{Cmd, Shell, cmd};
+
+use super::names::{LIST_ENCODING, STORE_ENCODING};
+use super::tuning::Tuning;
+use crate::config::Remote;
+
+/// The remote `s3:`, in the environment of the child alone. The keys come from the AWS names.
+pub const REMOTE_VARIABLES: [(&str, &str); 4] = [
+    ("RCLONE_CONFIG", ""),
+    ("RCLONE_CONFIG_S3_TYPE", "s3"),
+    ("RCLONE_CONFIG_S3_ENV_AUTH", "true"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+];
+
+/// A question is asked again after 503 for some ten seconds, and once more from the start.
+const SMALL_RETRIES: [&str; 4] = ["--retries", "2", "--low-level-retries", "4"];
+
+/// What every call says: whom to talk to, and how names are encoded.
+fn common<'s>(cmd: Cmd<'s>, remote: &Remote, encoding: &str) -> Cmd<'s> {
+    cmd.args(["--s3-provider", &remote.provider])
+        .args(["--s3-endpoint", &remote.endpoint.to_string()])
+        .args(["--s3-encoding", encoding])
+        // Without it rclone creates a bucket that is missing.
+        .arg("--s3-no-check-bucket")
+        .args(["--use-json-log", "--contimeout", "20s"])
+}
+
+fn finish(cmd: Cmd<'_>, remote: &Remote) -> Command {
+    cmd.args(&remote.extra_args).into()
+}
+
+fn at(remote: &Remote, key: &str) -> String {
+    format!("s3:{}/{key}", remote.bucket)
+}
+
+/// `rclone sync`: a dataset in the snapshot to its prefix.
+pub struct Sync<'a> {
+    /// The dataset in the snapshot.
+    pub source: &'a Path,
+    /// Its prefix, without a slash at the end.
+    pub prefix: &'a str,
+    /// Filter patterns of files that are left out.
+    pub exclude: &'a [&'a str],
+    /// Prefixes whose unchanged files are copied on the server.
+    pub copy_from: &'a [String],
+    /// How much at once.
+    pub tuning: Tuning,
+    /// Compare what is there by checksum: for a second attempt.
+    pub checksum: bool,
+}
+
+/// The upload of a dataset.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> {
+    let sh = Shell::new()?;
+    let (source, target) = (sync.source, at(remote, sync.prefix));
+    let mut cmd = common(
+        cmd!(sh, "{rclone} sync {source} {target}"),
+        remote,
+        STORE_ENCODING,
+    )
+    // Links are in the manifest; without this each prints a notice.
+    .args([
+        "--skip-links",
+        "--stats",
+        "1s",
+        "--stats-log-level",
+        "NOTICE",
+    ])
+    .args(sync.tuning.flags());
+    for pattern in sync.exclude {
+        cmd = cmd.args(["--exclude", pattern]);
+    }
+    for prefix in sync.copy_from {
+        cmd = cmd.args(["--copy-dest", &at(remote, prefix)]);
+    }
+    if sync.checksum {
+        cmd = cmd.arg("--checksum");
+    }
+    if let Some(limit) = &remote.bandwidth {
+        cmd = cmd.args(["--bwlimit", limit]);
+    }
+    Ok(finish(cmd, remote))
+}
+
+/// What the bucket holds of these patterns, in one process. Directories that no pattern names are not
+/// listed; `--dump headers` shows the server's clock (and `Authorization: XXXX`).
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Result<Command> {
+    let sh = Shell::new()?;
+    let target = at(remote, "");
+    let mut cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
+        .args([
+            "--recursive",
+            "--files-only",
+            "--no-modtime",
+            "--no-mimetype",
+            "-vv",
+            "--dump",
+            "headers",
+        ])
+        .args(SMALL_RETRIES);
+    for pattern in include {
+        cmd = cmd.args(["--include", pattern]);
+    }
+    Ok(finish(cmd, remote))
+}
+
+/// All below a prefix with MD5s: one HEAD for an object that went in parts, none for the others.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn list_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+    let sh = Shell::new()?;
+    let target = at(remote, below);
+    let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, LIST_ENCODING)
+        .args([
+            "--recursive",
+            "--files-only",
+            "--hash",
+            "--no-modtime",
+            "--no-mimetype",
+            "--fast-list",
+        ])
+        .args(SMALL_RETRIES);
+    Ok(finish(cmd, remote))
+}
+
+/// One object.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn stat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, key));
+    Ok(finish(
+        common(
+            cmd!(sh, "{rclone} lsjson --stat {target}"),
+            remote,
+            STORE_ENCODING,
+        )
+        .args(SMALL_RETRIES),
+        remote,
+    ))
+}
+
+/// Stores stdin. Up to 32 MiB go in one request, whose MD5 the server checks.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, key));
+    let cmd = common(cmd!(sh, "{rclone} rcat {target}"), remote, STORE_ENCODING)
+        .args(["--streaming-upload-cutoff", "32M"])
+        .args(SMALL_RETRIES);
+    Ok(finish(cmd, remote))
+}
+
+/// One object to stdout.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn cat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, key));
+    Ok(finish(
+        common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING).args(SMALL_RETRIES),
+        remote,
+    ))
+}
+
+/// Several objects of a folder to stdout.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn cat_all(rclone: &Path, remote: &Remote, folder: &str, names: &[String]) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, folder));
+    let mut cmd =
+        common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING).args(SMALL_RETRIES);
+    for name in names {
+        cmd = cmd.args(["--include", &format!("/{}", literal(name))]);
+    }
+    Ok(finish(cmd, remote))
+}
+
+/// Deletes one object.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, key));
+    Ok(finish(
+        common(
+            cmd!(sh, "{rclone} deletefile {target}"),
+            remote,
+            STORE_ENCODING,
+        )
+        .args(SMALL_RETRIES),
+        remote,
+    ))
+}
+
+/// The version, asked with every argument that is going to be passed.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
+    let sh = Shell::new()?;
+    Ok(cmd!(sh, "{rclone} version").args(&remote.extra_args).into())
+}
+
+/// Text that a filter pattern takes for itself.
+pub fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"*?[]{}\".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

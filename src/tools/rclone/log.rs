@@ -1,0 +1,133 @@
+//! rclone's JSON log, a line at a time.
+//!
+//! Levels are taken down a notch: rclone calls "Attempt 2/3 succeeded" an error, and what failed for good is
+//! told by its exit code and our own message.
+
+use log::Level;
+use serde::Deserialize;
+
+use crate::exec::{Spoken, Transfer};
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    level: String,
+    #[serde(default)]
+    msg: String,
+    #[serde(default)]
+    object: String,
+    stats: Option<Stats>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Stats {
+    bytes: u64,
+    total_bytes: u64,
+    transfers: u64,
+    total_transfers: u64,
+    server_side_copy_bytes: u64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            bytes: 0,
+            total_bytes: 0,
+            transfers: 0,
+            total_transfers: 0,
+            server_side_copy_bytes: 0,
+        }
+    }
+}
+
+/// What a line means. What is not JSON (the last line, mostly) is a message.
+pub fn understand(line: &str) -> Spoken {
+    let Ok(line) = serde_json::from_str::<Line>(line) else {
+        return plain(line.trim());
+    };
+    if let Some(stats) = line.stats {
+        return Spoken::Transfer(Transfer {
+            bytes: stats.bytes,
+            total_bytes: stats.total_bytes,
+            files: stats.transfers,
+            total_files: stats.total_transfers,
+            copied_bytes: stats.server_side_copy_bytes,
+        });
+    }
+    let level = level(&line.level);
+    let msg = line.msg.trim_end();
+    match line.object.as_str() {
+        "" => Spoken::Text(level, msg.to_owned()),
+        object => Spoken::Text(level, format!("{object}: {msg}")),
+    }
+}
+
+/// `2026/01/01 12:00:00 NOTICE: Failed to sync: …`: before its logger is set up and after, rclone writes text.
+fn plain(line: &str) -> Spoken {
+    if line.is_empty() {
+        return Spoken::Nothing;
+    }
+    let mut words = line.split_whitespace().skip(2);
+    let word = words
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(':')
+        .to_ascii_lowercase();
+    Spoken::Text(level(&word), line.to_owned())
+}
+
+fn level(word: &str) -> Level {
+    match word {
+        "debug" => Level::Trace,
+        "info" => Level::Debug,
+        "notice" => Level::Info,
+        _ => Level::Warn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stats_are_read_and_a_null_eta_does_not_disturb() {
+        let line = r#"{"level":"warning","msg":"\nTransferred: 1","stats":{"bytes":7,"totalBytes":9,"eta":null,"transfers":1,"totalTransfers":2,"speed":0.5,"transferring":[{"name":"x"}]},"time":"t"}"#;
+        let Spoken::Transfer(transfer) = understand(line) else {
+            panic!("no stats")
+        };
+        assert_eq!(
+            transfer,
+            Transfer {
+                bytes: 7,
+                total_bytes: 9,
+                files: 1,
+                total_files: 2,
+                copied_bytes: 0
+            }
+        );
+    }
+
+    #[test]
+    fn a_message_keeps_its_object_and_the_last_line_is_kept_too() {
+        let Spoken::Text(level, text) =
+            understand(r#"{"level":"error","msg":"Failed to copy: 403\n","object":"dump.rdb"}"#)
+        else {
+            panic!("no text")
+        };
+        assert_eq!(
+            (level, text.as_str()),
+            (Level::Warn, "dump.rdb: Failed to copy: 403")
+        );
+        let last = "2026/01/01 12:00:00 NOTICE: Failed to sync: x";
+        let Spoken::Text(level, text) = understand(last) else {
+            panic!("no text")
+        };
+        assert_eq!((level, text.as_str()), (Level::Info, last));
+        let Spoken::Text(level, _) = understand("2026/01/01 12:00:00 DEBUG : Setting --config")
+        else {
+            panic!("no text")
+        };
+        assert_eq!(level, Level::Trace);
+    }
+}

@@ -1,0 +1,92 @@
+//! Object names, as rclone prints them.
+//!
+//! rclone stores a name with control characters, DEL and invalid UTF-8 replaced (B2 forbids bytes below 32),
+//! and quotes with `‛` what looks like a replacement. For comparison we list with `--s3-encoding Slash`, which
+//! undoes nothing, so that two different names never print alike; this module says how a file's name then
+//! prints. The rules are those of rclone's "Restricted filenames and characters" page.
+
+/// rclone's own quote, which does not survive the way: names that hold it are refused.
+pub const QUOTE: char = '‛';
+
+/// The encoding on every call that stores or fetches.
+pub const STORE_ENCODING: &str = "Slash,Ctl,Del,InvalidUtf8,Dot";
+/// The encoding on calls that list for comparison.
+pub const LIST_ENCODING: &str = "Slash";
+
+/// Why a path cannot be stored.
+pub fn refusal(path: &[u8]) -> Option<String> {
+    String::from_utf8_lossy(path)
+        .contains(QUOTE)
+        .then(|| format!("its name holds the character {QUOTE} (U+201B), which rclone uses as its own quote and does not give back"))
+}
+
+/// How the object of a path below the dataset prints in a listing for comparison.
+pub fn listed(path: &[u8]) -> String {
+    let mut out = String::with_capacity(path.len());
+    for (index, component) in path.split(|byte| *byte == b'/').enumerate() {
+        if index > 0 {
+            out.push('/');
+        }
+        match component {
+            // The full-width stop stands for "." where a whole name is dots.
+            [0xEF, 0xBC, 0x8E] => out.push_str("‛．"),
+            [0xEF, 0xBC, 0x8E, 0xEF, 0xBC, 0x8E] => out.push_str("‛．‛．"),
+            component => push_component(&mut out, component),
+        }
+    }
+    out
+}
+
+fn push_component(out: &mut String, component: &[u8]) {
+    for chunk in component.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\u{01}'..='\u{1F}' => {
+                    out.push(QUOTE);
+                    out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or(c));
+                }
+                '\u{7F}' => out.extend([QUOTE, '␡']),
+                '\u{2401}'..='\u{241F}' | '␡' => out.extend([QUOTE, QUOTE, QUOTE, c]),
+                c => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.extend([QUOTE, QUOTE]);
+            out.push_str(&format!("{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_print_as_rclone_1_60_and_1_75_print_them() {
+        for (name, print) in [
+            (&b"plain -[]{}*?'\" "[..], "plain -[]{}*?'\" "),
+            (b"a\nb", "a‛␊b"),
+            (b"c\x01d\x7f", "c‛␁d‛␡"),
+            (b"e\xffz", "e‛‛FFz"),
+            (b"\xe2\x80/\xff", "‛‛E2‛‛80/‛‛FF"),
+            ("␊lit".as_bytes(), "‛‛‛␊lit"),
+            ("␡".as_bytes(), "‛‛‛␡"),
+            ("␀x".as_bytes(), "␀x"),
+            ("／sl".as_bytes(), "／sl"),
+            ("．/．．/..．".as_bytes(), "‛．/‛．‛．/..．"),
+            ("\u{FFFD}".as_bytes(), "\u{FFFD}"),
+        ] {
+            assert_eq!(listed(name), print);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn two_names_never_print_alike(a in proptest::collection::vec(any::<u8>(), 0..8), b in proptest::collection::vec(any::<u8>(), 0..8)) {
+            prop_assume!(a != b && refusal(&a).is_none() && refusal(&b).is_none());
+            prop_assert_ne!(listed(&a), listed(&b));
+        }
+    }
+}
