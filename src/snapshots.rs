@@ -35,7 +35,7 @@ pub fn named(config: &Config) -> io::Result<Vec<(String, Timestamp)>> {
             all.push((name.to_owned(), timestamp));
         }
     }
-    all.sort_by(|a, b| b.1.cmp(&a.1));
+    all.sort_by_key(|(_, timestamp)| std::cmp::Reverse(*timestamp));
     Ok(all)
 }
 

@@ -91,7 +91,6 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

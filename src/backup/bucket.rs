@@ -45,7 +45,7 @@ impl Bucket {
             .rclone
             .ask(Label::new(Step::Mark), &patterns(run))
             .map(|answer| Known::read(run, answer));
-        if let Err(error) = &answer {
+        if let (Err(error), None) = (&answer, run.host.interrupt.signal()) {
             warn!(step = "mark"; "the bucket cannot be asked: {error:#}; taking the snapshot all the same");
         }
         Self {

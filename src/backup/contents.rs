@@ -11,6 +11,7 @@ use std::thread;
 
 use md5::{Digest as _, Md5};
 
+use super::problems::Problems;
 use super::structure::Found;
 use crate::config::{Dataset, Format};
 use crate::interrupt::Interrupt;
@@ -20,8 +21,6 @@ use crate::tree::{NodeKind, shown};
 
 /// Large enough that the checksum loops dominate, small enough to stay in a core's cache.
 const BUFFER: usize = 256 * 1024;
-/// How many problems an error lists.
-const LISTED: usize = 5;
 
 /// What the files' contents showed.
 #[derive(Clone, Debug, Default)]
@@ -122,21 +121,18 @@ pub fn read(
             *md5 = Some(digest);
         }
     }
-    contents.problems.sort();
-    contents.warnings.sort();
-    bound(&mut contents.problems);
-    bound(&mut contents.warnings);
+    contents.problems = bounded(contents.problems);
+    contents.warnings = bounded(contents.warnings);
     contents.data_time = newest.and_then(Timestamp::from_unix);
     age(&mut contents, dataset, now);
     Ok(contents)
 }
 
-fn bound(list: &mut Vec<String>) {
-    if list.len() > LISTED {
-        let more = list.len() - LISTED;
-        list.truncate(LISTED);
-        list.push(format!("… and {more} more"));
-    }
+fn bounded(mut list: Vec<String>) -> Vec<String> {
+    list.sort();
+    let mut problems = Problems::default();
+    list.into_iter().for_each(|problem| problems.push(problem));
+    problems.finish()
 }
 
 fn read_file(

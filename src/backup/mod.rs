@@ -10,8 +10,10 @@ mod bucket;
 mod commit;
 mod confirm;
 mod contents;
+mod live;
 pub mod outcome;
 pub mod plan;
+mod problems;
 mod prune;
 mod snapshot;
 mod structure;
@@ -103,7 +105,7 @@ impl Run<'_> {
         outcome.snapshot = Some(Ok(snapshot.record.clone()));
 
         self.enter(outcome, Step::Structure);
-        let mounts = structure::mount_points();
+        let mounts = live::mount_points();
         let examined: Vec<_> = self
             .host
             .config

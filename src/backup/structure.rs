@@ -11,20 +11,18 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
+use super::live::{self, nested};
+use super::problems::Problems;
 use crate::config::{Dataset, Format};
 use crate::redis_files::aof::Manifest;
 use crate::redis_files::{Role, is_scratch};
 use crate::tools::rclone::names;
 use crate::tree::{LeftOut, Node, NodeKind, Tree, shown};
 
-/// Btrfs gives the root of a subvolume this inode number …
-const SUBVOLUME_ROOT: u64 = 256;
-/// … and this one to the empty directory that stands for a nested subvolume in a snapshot.
+/// Btrfs gives this inode number to the empty directory that stands for a nested subvolume in a snapshot.
 const NESTED_IN_SNAPSHOT: u64 = 2;
 /// An AOF manifest has a line a file.
 const AOF_MANIFEST_MAX: u64 = 1 << 20;
-/// How many things of one kind an error lists.
-const LISTED: usize = 5;
 
 /// A dataset as the snapshot holds it.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +46,7 @@ pub fn examine(
     dataset: &Dataset,
 ) -> Result<Found, Vec<String>> {
     let root = descend(snapshot, &dataset.path).map_err(|problem| vec![problem])?;
-    let mut problems = live_problems(subvolume, mounts, &dataset.path);
+    let mut problems = live::problems(subvolume, mounts, &dataset.path);
     let mut walk = Walk {
         redis: dataset.format == Format::Redis,
         ..Walk::default()
@@ -100,42 +98,11 @@ fn descend(top: &Path, below: &Path) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn nested(path: &Path) -> String {
-    format!(
-        "{} is a subvolume of its own in the live tree, and an empty directory in the snapshot: snapshots do not \
-         recurse; make it a plain directory (move it aside, cp -a --reflink it back)",
-        path.display()
-    )
-}
-
-/// A list of like problems that stays readable with thousands of them.
-#[derive(Default)]
-struct Bounded {
-    list: Vec<String>,
-    more: usize,
-}
-
-impl Bounded {
-    fn push(&mut self, problem: String) {
-        match self.list.len() < LISTED {
-            true => self.list.push(problem),
-            false => self.more += 1,
-        }
-    }
-
-    fn finish(mut self) -> Vec<String> {
-        if self.more > 0 {
-            self.list.push(format!("… and {} more", self.more));
-        }
-        self.list
-    }
-}
-
 #[derive(Default)]
 struct Walk {
     redis: bool,
     tree: Tree,
-    problems: Bounded,
+    problems: Problems,
 }
 
 impl Walk {
@@ -253,112 +220,6 @@ impl Walk {
     }
 }
 
-/// What the live tree shows that a snapshot cannot: mounts, and subvolumes by their own sign.
-fn live_problems(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Vec<String> {
-    let mut problems = Bounded::default();
-    let canonical = subvolume
-        .canonicalize()
-        .unwrap_or_else(|_| subvolume.to_owned());
-    let Ok(device) = fs::metadata(&canonical).map(|metadata| metadata.dev()) else {
-        return Vec::new();
-    };
-    let mut seen = BTreeSet::new();
-    let target = canonical.join(below);
-    let mut path = canonical.clone();
-    for component in below.components() {
-        path.push(component);
-        match foreign(&path, device) {
-            Some(problem) => {
-                seen.insert(path.clone());
-                problems.push(problem);
-                break;
-            }
-            None => continue,
-        }
-    }
-    if seen.is_empty() {
-        live_walk(&target, device, &mut seen, &mut problems);
-    }
-    for mount in mounts {
-        let inside = mount.starts_with(&target);
-        let above =
-            target.starts_with(mount) && mount.starts_with(&canonical) && *mount != canonical;
-        if (inside || above) && seen.insert(mount.clone()) {
-            problems.push(mounted(mount));
-        }
-    }
-    problems.finish()
-}
-
-fn live_walk(directory: &Path, device: u64, seen: &mut BTreeSet<PathBuf>, problems: &mut Bounded) {
-    // What vanishes while we look was not in the snapshot's way.
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        let path = entry.path();
-        match foreign(&path, device) {
-            Some(problem) => {
-                seen.insert(path);
-                problems.push(problem);
-            }
-            None => live_walk(&path, device, seen, problems),
-        }
-    }
-}
-
-fn foreign(path: &Path, device: u64) -> Option<String> {
-    let metadata = fs::symlink_metadata(path).ok()?;
-    if metadata.dev() == device {
-        return None;
-    }
-    Some(if metadata.ino() == SUBVOLUME_ROOT {
-        nested(path)
-    } else {
-        mounted(path)
-    })
-}
-
-fn mounted(path: &Path) -> String {
-    format!(
-        "{} is a mount of its own in the live tree: the snapshot holds what lies beneath it, not what the service \
-         sees; store it as a dataset of the file system that it comes from, or unmount it",
-        path.display()
-    )
-}
-
-/// Mount points of this process, from /proc/self/mountinfo (proc(5): blanks and the like as octal escapes).
-pub fn mount_points() -> Vec<PathBuf> {
-    let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    text.split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(std::ffi::OsString::from_vec(unescape(field))))
-        .collect()
-}
-
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        if let ([b'\\', digits @ ..], Some(octal)) = (rest, rest.get(1..4)) {
-            let value = std::str::from_utf8(octal)
-                .ok()
-                .and_then(|octal| u8::from_str_radix(octal, 8).ok());
-            if let Some(value) = value {
-                out.push(value);
-                rest = &digits[3..];
-                continue;
-            }
-        }
-        out.push(*first);
-        rest = tail;
-    }
-    out
-}
-
 /// Gives each file its role, from the AOF manifests where they name it, and checks that those name only
 /// what is there.
 fn assign_roles(root: &Path, found: &mut Found, problems: &mut Vec<String>) {
@@ -415,27 +276,10 @@ fn assign_roles(root: &Path, found: &mut Found, problems: &mut Vec<String>) {
 }
 
 fn owners(tree: &mut Tree) {
-    for node in &tree.nodes {
-        if let std::collections::btree_map::Entry::Vacant(slot) = tree.users.entry(node.uid) {
-            if let Ok(Some(user)) = User::from_uid(Uid::from_raw(node.uid)) {
-                slot.insert(user.name);
-            }
-        }
-        if let std::collections::btree_map::Entry::Vacant(slot) = tree.groups.entry(node.gid) {
-            if let Ok(Some(group)) = Group::from_gid(Gid::from_raw(node.gid)) {
-                slot.insert(group.name);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mount_point_with_a_blank_is_read() {
-        assert_eq!(unescape(br"/mnt/a\040b\134c"), b"/mnt/a b\\c");
-        assert_eq!(unescape(br"/mnt/x\0"), br"/mnt/x\0");
-    }
+    let uids: BTreeSet<u32> = tree.nodes.iter().map(|node| node.uid).collect();
+    let gids: BTreeSet<u32> = tree.nodes.iter().map(|node| node.gid).collect();
+    let user = |uid: u32| Some((uid, User::from_uid(Uid::from_raw(uid)).ok()??.name));
+    let group = |gid: u32| Some((gid, Group::from_gid(Gid::from_raw(gid)).ok()??.name));
+    tree.users = uids.into_iter().filter_map(user).collect();
+    tree.groups = gids.into_iter().filter_map(group).collect();
 }

@@ -7,6 +7,7 @@ mod run;
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::error;
@@ -38,10 +39,16 @@ pub fn dispatch(cli: &Cli) -> Exit {
         let _ = writeln!(io::stderr(), "error: {problem:#}");
         return Exit::Usage;
     }
+    let (config, env_file) = (
+        absolute(cli.config.as_deref()),
+        absolute(cli.env_file.as_deref()),
+    );
+    // Where we were started must not matter: the folder may be gone, and no child is to look into it.
+    let _ = std::env::set_current_dir("/");
     let variable = environment
         .get(OsStr::new(PATH_VARIABLE))
         .map(|value| value.as_os_str());
-    let config = match Config::load(cli.config.as_deref(), variable) {
+    let config = match Config::load(config.as_deref(), variable) {
         Ok(config) => config,
         Err(problems) => return self::config::refuse(cli, is_run, &problems),
     };
@@ -65,7 +72,7 @@ pub fn dispatch(cli: &Cli) -> Exit {
     let host = Host::new(
         config,
         environment,
-        cli.env_file.as_deref(),
+        env_file.as_deref(),
         interrupt,
         Arc::new(move |event| progress.event(event)),
     );
@@ -76,6 +83,11 @@ pub fn dispatch(cli: &Cli) -> Exit {
         Command::List(args) => list::list(&host, args, now),
         Command::Config(json) => config::show(json, &host.config),
     }
+}
+
+/// A path that is meant relative to where we were started.
+fn absolute(path: Option<&Path>) -> Option<PathBuf> {
+    path.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 /// To stdout. A reader that went away is none of our errors.

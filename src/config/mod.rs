@@ -28,7 +28,6 @@ mod suggest;
 mod values;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,4 @@
 //! The syntax by example; each example was compared with systemd's own reader.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 

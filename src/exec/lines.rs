@@ -40,10 +40,7 @@ pub(super) fn pump_lines(pipe: impl Read, stream: Stream, sender: &SyncSender<Me
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     let mut cut = false;
-    loop {
-        let Ok(available) = reader.fill_buf() else {
-            break;
-        };
+    while let Ok(available) = reader.fill_buf() {
         if available.is_empty() {
             break;
         }

@@ -17,17 +17,15 @@ pub fn version(host: &Host, rclone: &Rclone) -> Check {
     let what = "rclone's version";
     let mut text = Vec::new();
     let mut take = |bytes: &[u8]| text.extend_from_slice(bytes);
-    let result = args::version(&rclone.program, &rclone.remote)
-        .map_err(anyhow::Error::from)
-        .and_then(|command| {
-            let job = Job {
-                env: rclone.environment(),
-                privileges: PRIVILEGES,
-                stdout: Stdout::Bytes(&mut take),
-                ..Job::new("rclone", Label::new(Step::Preflight), command)
-            };
-            Ok(rclone.runner.run(job)?)
-        });
+    let result = args::version(&rclone.program, &rclone.remote).and_then(|command| {
+        let job = Job {
+            env: rclone.environment(),
+            privileges: PRIVILEGES,
+            stdout: Stdout::Bytes(&mut take),
+            ..Job::new("rclone", Label::new(Step::Preflight), command)
+        };
+        Ok(rclone.runner.run(job)?)
+    });
     match result {
         Ok(_) => {
             let text = String::from_utf8_lossy(&text);

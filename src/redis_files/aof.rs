@@ -152,7 +152,6 @@ fn entry(line: &[u8]) -> Result<Entry, &'static str> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

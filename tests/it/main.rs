@@ -1,5 +1,11 @@
 //! Black-box tests: the real binary on real parts, a file for each group of promises.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails with these words"
+)]
+
 mod answers;
 mod configuration;
 mod contents;

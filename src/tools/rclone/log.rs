@@ -19,7 +19,7 @@ struct Line {
     stats: Option<Stats>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Stats {
     bytes: u64,
@@ -27,18 +27,6 @@ struct Stats {
     transfers: u64,
     total_transfers: u64,
     server_side_copy_bytes: u64,
-}
-
-impl Default for Stats {
-    fn default() -> Self {
-        Self {
-            bytes: 0,
-            total_bytes: 0,
-            transfers: 0,
-            total_transfers: 0,
-            server_side_copy_bytes: 0,
-        }
-    }
 }
 
 /// What a line means. What is not JSON (the last line, mostly) is a message.

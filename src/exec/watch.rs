@@ -1,0 +1,178 @@
+//! A running child, from its start to its reaping, and the reasons to end it before its time.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use super::hearing::Hearing;
+use super::lines::{Message, Stream, pump_bytes, pump_lines};
+use super::{Kind, Runner, Stdout};
+
+/// How often a quiet child is looked after.
+const TICK: Duration = Duration::from_millis(20);
+/// How long a child that was asked to stop may take before it is killed. rclone aborts its multipart
+/// uploads in this time; systemd allows us 30 s in all.
+const GRACE: Duration = Duration::from_secs(8);
+/// How long we go on reading after a child's end, should something else hold its pipes.
+const LINGER: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy)]
+enum Reason {
+    Interrupt(Signal),
+    Deadline(Duration),
+}
+
+struct Stop {
+    reason: Reason,
+    asked: Instant,
+    killed: bool,
+}
+
+/// A running child and the reasons to end it.
+pub(super) struct Watch<'r> {
+    runner: &'r Runner,
+    child: Child,
+    started: Instant,
+    deadline: Option<Duration>,
+    stop: Option<Stop>,
+}
+
+impl<'r> Watch<'r> {
+    /// Watches a child that has just been spawned by this thread.
+    pub(super) fn new(runner: &'r Runner, child: Child, deadline: Option<Duration>) -> Self {
+        Self {
+            runner,
+            child,
+            started: Instant::now(),
+            deadline,
+            stop: None,
+        }
+    }
+
+    /// How long it has been running.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Why it did not end well; `None` where it did. One that finished before it heard us did end well.
+    pub(super) fn failure(&self, status: ExitStatus) -> Option<Kind> {
+        if status.success() {
+            return None;
+        }
+        Some(match (&self.stop, status.code()) {
+            (
+                Some(Stop {
+                    reason: Reason::Interrupt(signal),
+                    ..
+                }),
+                _,
+            ) => Kind::Interrupted(*signal),
+            (
+                Some(Stop {
+                    reason: Reason::Deadline(limit),
+                    ..
+                }),
+                _,
+            ) => Kind::Deadline(*limit),
+            (None, Some(code)) => Kind::Exit(code),
+            (None, None) => {
+                let signal = status
+                    .signal()
+                    .and_then(|number| Signal::try_from(number).ok());
+                Kind::Signal(signal.unwrap_or(Signal::SIGKILL))
+            }
+        })
+    }
+
+    /// Reads all that the child prints, stops it where it must stop, and reaps it.
+    pub(super) fn attend(&mut self, hear: &mut Hearing<'_, '_>) -> std::io::Result<ExitStatus> {
+        let receiver = self.pumps(matches!(hear.stdout, Stdout::Bytes(_)));
+        let mut open = true;
+        let mut ended: Option<Instant> = None;
+        loop {
+            if open {
+                match receiver.recv_timeout(TICK) {
+                    Ok(message) => hear.message(message),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => open = false,
+                }
+            } else if ended.is_none() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            self.stop_if_due();
+            if ended.is_none() && self.leader_ended()? {
+                // The leader is still unreaped, so its number is still its group's: what it left behind is
+                // found by it and nobody else is.
+                self.signal(Signal::SIGKILL);
+                ended = Some(Instant::now());
+            }
+            if ended.is_some_and(|at| !open || at.elapsed() > LINGER) {
+                return self.child.wait();
+            }
+        }
+    }
+
+    fn pumps(&mut self, raw_stdout: bool) -> Receiver<Message> {
+        let (sender, receiver) = sync_channel(256);
+        if let Some(stdout) = self.child.stdout.take() {
+            let sender = sender.clone();
+            thread::spawn(move || match raw_stdout {
+                true => pump_bytes(stdout, &sender),
+                false => pump_lines(stdout, Stream::Stdout, &sender),
+            });
+        }
+        if let Some(stderr) = self.child.stderr.take() {
+            thread::spawn(move || pump_lines(stderr, Stream::Stderr, &sender));
+        }
+        receiver
+    }
+
+    fn leader_ended(&self) -> std::io::Result<bool> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(self.pid()), flags) {
+            Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn stop_if_due(&mut self) {
+        match &mut self.stop {
+            None => {
+                let reason = match (self.runner.interrupt.signal(), self.deadline) {
+                    (Some(signal), _) => Reason::Interrupt(signal),
+                    (None, Some(limit)) if self.started.elapsed() > limit => {
+                        Reason::Deadline(limit)
+                    }
+                    _ => return,
+                };
+                self.signal(Signal::SIGTERM);
+                self.stop = Some(Stop {
+                    reason,
+                    asked: Instant::now(),
+                    killed: false,
+                });
+            }
+            Some(stop) if !stop.killed && stop.asked.elapsed() > GRACE => {
+                stop.killed = true;
+                self.signal(Signal::SIGKILL);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
+    /// To the whole group. Nobody left in it is no error.
+    fn signal(&self, signal: Signal) {
+        let _ = killpg(self.pid(), signal);
+    }
+}
