@@ -39,32 +39,31 @@ pub fn dispatch(cli: &Cli) -> Exit {
         let _ = writeln!(io::stderr(), "error: {problem:#}");
         return Exit::Usage;
     }
+    let interrupt = match Interrupt::install() {
+        Ok(interrupt) => interrupt,
+        Err(problem) => {
+            let what = format!("signal handlers could not be installed: {problem}");
+            report::announce_early(Exit::Unexpected, &what);
+            return Exit::Unexpected;
+        }
+    };
+    let variable = environment
+        .get(OsStr::new(PATH_VARIABLE))
+        .filter(|value| !value.is_empty());
+    let variable = absolute(variable.map(Path::new));
     let (config, env_file) = (
         absolute(cli.config.as_deref()),
         absolute(cli.env_file.as_deref()),
     );
     // Where we were started must not matter: the folder may be gone, and no child is to look into it.
     let _ = std::env::set_current_dir("/");
-    let variable = environment
-        .get(OsStr::new(PATH_VARIABLE))
-        .map(|value| value.as_os_str());
-    let config = match Config::load(config.as_deref(), variable) {
+    let config = match Config::load(config.as_deref(), variable.as_deref().map(Path::as_os_str)) {
         Ok(config) => config,
         Err(problems) => return self::config::refuse(cli, is_run, &problems),
     };
     if let Command::Config(json) = &cli.command {
         return config::show(json, &config);
     }
-    let interrupt = match Interrupt::install() {
-        Ok(interrupt) => interrupt,
-        Err(problem) => {
-            report::announce_early(
-                Exit::Unexpected,
-                &format!("signal handlers could not be installed: {problem}"),
-            );
-            return Exit::Unexpected;
-        }
-    };
     let notify_socket = environment
         .get(OsStr::new("NOTIFY_SOCKET"))
         .map(|value| value.as_os_str());
