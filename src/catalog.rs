@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use log::warn;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -72,43 +73,73 @@ pub struct Remote {
     pub marks: BTreeMap<Timestamp, BTreeSet<Mark>>,
     /// What the newest manifests say.
     pub summaries: BTreeMap<Timestamp, Summary>,
+    /// Those whose manifest cannot be read.
+    pub damaged: BTreeSet<Timestamp>,
 }
 
 impl Remote {
     /// Asks the bucket for the marks, and reads the newest manifests.
     ///
     /// # Errors
-    /// Where it cannot be asked, or a manifest cannot be read.
+    /// Where it cannot be asked.
     pub fn ask(rclone: &Rclone, config: &Config, newest: usize) -> Result<Self> {
-        let label = || Label::new(Step::Preflight);
         let folder = manifest::folder(&config.remote.prefix);
-        let answer = rclone.ask(label(), &[format!("/{}*.json", literal(&folder))])?;
+        let answer = rclone.ask(
+            Label::new(Step::Preflight),
+            &[format!("/{}*.json", literal(&folder))],
+        )?;
         let mut remote = Self {
             marks: marks(&answer, &folder),
             ..Self::default()
         };
-        let names: Vec<String> = remote
+        remote.read_newest(rclone, &folder, newest);
+        Ok(remote)
+    }
+
+    /// All in one call; where one of them is damaged, one by one.
+    fn read_newest(&mut self, rclone: &Rclone, folder: &str, newest: usize) {
+        let wanted: Vec<(Timestamp, String)> = self
             .marks
             .iter()
             .rev()
             .filter_map(|(timestamp, marks)| {
-                [Mark::Complete, Mark::Partial]
+                let mark = [Mark::Complete, Mark::Partial]
                     .into_iter()
-                    .find(|mark| marks.contains(mark))
-                    .map(|mark| mark.name(*timestamp))
+                    .find(|mark| marks.contains(mark))?;
+                Some((*timestamp, mark.name(*timestamp)))
             })
             .take(newest)
             .collect();
-        if !names.is_empty() {
-            let mut text = Vec::new();
-            rclone.get_all(label(), &folder, &names, &mut |bytes| {
-                text.extend_from_slice(bytes)
-            })?;
-            for summary in Summary::read_all(&text)? {
-                remote.summaries.insert(summary.head.timestamp, summary);
+        if wanted.is_empty() {
+            return;
+        }
+        let names: Vec<String> = wanted.iter().map(|(_, name)| name.clone()).collect();
+        let all =
+            Summary::read(|take| rclone.get_all(Label::new(Step::Preflight), folder, &names, take));
+        for summary in all.unwrap_or_default() {
+            self.summaries.insert(summary.head.timestamp, summary);
+        }
+        for (timestamp, name) in wanted {
+            if self.summaries.contains_key(&timestamp) || rclone.runner.interrupt.signal().is_some()
+            {
+                continue;
+            }
+            let key = format!("{folder}{name}");
+            match Summary::read(|take| rclone.get(Label::new(Step::Preflight), &key, take)) {
+                Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => {
+                    self.summaries
+                        .extend(one.pop().map(|summary| (timestamp, summary)));
+                }
+                Ok(_) => self.damaged(timestamp, &key, "it holds something else"),
+                Err(error) => self.damaged(timestamp, &key, &format!("{error:#}")),
             }
         }
-        Ok(remote)
+    }
+
+    /// A manifest that nobody can read makes no backup.
+    fn damaged(&mut self, timestamp: Timestamp, key: &str, why: &str) {
+        warn!("{key} cannot be read, so this backup counts as incomplete: {why}");
+        self.damaged.insert(timestamp);
     }
 }
 
@@ -138,7 +169,10 @@ pub fn merge(local: &BTreeMap<Timestamp, String>, remote: &Remote, now: Timestam
                 age: now.unix().saturating_sub(timestamp.unix()),
                 local: local.get(&timestamp).cloned(),
                 remote: marks.is_some(),
-                state: state(marks, summary),
+                state: match remote.damaged.contains(&timestamp) {
+                    true => State::Incomplete,
+                    false => state(marks, summary),
+                },
                 files: sum(|dataset| dataset.files),
                 bytes: sum(|dataset| dataset.bytes),
                 host: summary.map(|summary| summary.head.host.clone()),

@@ -1,13 +1,22 @@
 //! Parse, dispatch, exit code.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use opencode_backup::backup::outcome::Exit;
 use opencode_backup::cli::Cli;
-use opencode_backup::commands;
+use opencode_backup::{commands, report};
 
 fn main() -> ExitCode {
     // A wrong word ends here with exit code 2, which is clap's and ours.
     let cli = Cli::parse();
-    ExitCode::from(commands::dispatch(&cli).code())
+    let exit = catch_unwind(AssertUnwindSafe(|| commands::dispatch(&cli))).unwrap_or_else(|_| {
+        report::announce_early(
+            Exit::Unexpected,
+            "a bug in opencode-backup, described above",
+        );
+        Exit::Unexpected
+    });
+    ExitCode::from(exit.code())
 }

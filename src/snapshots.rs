@@ -146,7 +146,7 @@ pub fn delete(config: &Config, btrfs: &Btrfs, subvolume: Uuid, row: &Row) -> Res
             path.display()
         );
     }
-    match btrfs.delete(label, id, &config.snapshot_dir) {
+    match btrfs.delete(label, id, &path) {
         Err(_)
             if path
                 .symlink_metadata()

@@ -229,13 +229,12 @@ impl Plan {
         committed.insert(run.timestamp);
         self.retention = retention::plan(&candidates, &committed, config.retention, run.timestamp);
         self.retention.retain(|row| row.name != name);
-        for id in self
+        let going = self
             .retention
             .iter()
-            .filter_map(|row| row.delete)
-            .collect::<Vec<_>>()
-        {
-            match btrfs.delete_command(id, &config.snapshot_dir) {
+            .filter_map(|row| Some((row.delete?, row.name.clone())));
+        for (id, name) in going.collect::<Vec<_>>() {
+            match btrfs.delete_command(id, &config.snapshot_dir.join(name)) {
                 Ok(command) => self.push(run, Step::Retention, None, &command, Privileges::All),
                 Err(error) => self.notes.push(format!("{error:#}")),
             }

@@ -5,15 +5,16 @@
 
 mod entries;
 mod mark;
+mod summary;
 
 use std::io::{self, Write};
 
-use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 use crate::tree::{LeftOut, Tree};
 pub use mark::{Mark, dataset_prefix, folder};
+pub use summary::{DatasetSummary, Summary};
 
 /// Readers refuse another major version and accept unknown fields.
 pub const MAJOR: u32 = 1;
@@ -199,57 +200,4 @@ pub fn hex(bytes: &[u8]) -> String {
             out.push_str(&format!("{byte:02x}"));
             out
         })
-}
-
-/// What a listing needs of a manifest; the entries are skipped while reading.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Summary {
-    /// Who and when.
-    #[serde(flatten)]
-    pub head: Head,
-    /// When it was written.
-    pub finished: String,
-    /// Whether every dataset is in it.
-    pub complete: bool,
-    /// What came of the export.
-    pub export: ExportRecord,
-    /// The datasets in it.
-    pub datasets: Vec<DatasetSummary>,
-}
-
-/// What a listing needs of a dataset.
-#[derive(Clone, Debug, Deserialize)]
-pub struct DatasetSummary {
-    /// Its name.
-    pub name: String,
-    /// Where its objects are.
-    pub prefix: String,
-    /// Number of files.
-    pub files: u64,
-    /// Bytes in all.
-    pub bytes: u64,
-    /// When the server last saved.
-    pub data_time: Option<String>,
-}
-
-impl Summary {
-    /// Reads every manifest in a stream of them.
-    ///
-    /// # Errors
-    /// Where one is no manifest, or of another major version.
-    pub fn read_all(text: &[u8]) -> Result<Vec<Self>> {
-        let mut all = Vec::new();
-        for summary in serde_json::Deserializer::from_slice(text).into_iter::<Self>() {
-            let summary = summary.context("reading a manifest")?;
-            if summary.head.schema.major != MAJOR {
-                bail!(
-                    "the manifest of {} has format {}, and this version reads format {MAJOR}: use a newer opencode-backup",
-                    summary.head.timestamp,
-                    summary.head.schema.major
-                );
-            }
-            all.push(summary);
-        }
-        Ok(all)
-    }
 }

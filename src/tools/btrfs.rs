@@ -60,14 +60,15 @@ impl Btrfs {
         Ok(cmd!(sh, "{btrfs} subvolume snapshot -r {source} {destination}").into())
     }
 
-    /// `btrfs subvolume delete -i ID WHERE`: by id, on the file system that holds `anywhere`.
+    /// `btrfs subvolume delete -i ID SUBVOLUME`: by id, on the file system of a path that must itself be a
+    /// subvolume (btrfs-progs insists) on a writable mount: the snapshot's own.
     ///
     /// # Errors
     /// Where no shell state can be had.
-    pub fn delete_command(&self, id: u64, anywhere: &Path) -> Result<Command> {
+    pub fn delete_command(&self, id: u64, subvolume: &Path) -> Result<Command> {
         let (sh, btrfs) = (Shell::new()?, &self.program);
         let id = id.to_string();
-        Ok(cmd!(sh, "{btrfs} subvolume delete -i {id} {anywhere}").into())
+        Ok(cmd!(sh, "{btrfs} subvolume delete -i {id} {subvolume}").into())
     }
 
     /// Takes a read-only snapshot.
@@ -82,8 +83,8 @@ impl Btrfs {
     ///
     /// # Errors
     /// What btrfs said.
-    pub fn delete(&self, label: Label, id: u64, anywhere: &Path) -> Result<()> {
-        self.act(label, self.delete_command(id, anywhere)?)
+    pub fn delete(&self, label: Label, id: u64, subvolume: &Path) -> Result<()> {
+        self.act(label, self.delete_command(id, subvolume)?)
     }
 
     /// What a path's subvolume is.
