@@ -50,6 +50,13 @@ pub enum Command {
     List(List),
     /// Print the effective configuration, or everything that is wrong with it
     Config(Json),
+    /// Print completions for a shell, for packagers
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, for packagers
+    Man,
 }
 
 /// `run`.

@@ -310,6 +310,7 @@ fn warnings(outcome: &Outcome) -> Vec<String> {
         warnings.push(format!("little room where the snapshots are: {space}"));
     }
     if let Some(Ok(pruned)) = &outcome.retention {
+        warnings.extend(pruned.warnings.iter().cloned());
         let future = pruned
             .rows
             .iter()

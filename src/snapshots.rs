@@ -10,13 +10,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::statvfs::statvfs;
 
 use crate::config::{Config, Uuid};
 use crate::exec::{Label, Step};
 use crate::retention::{Candidate, Row, Standing};
 use crate::snapshot_name::SnapshotName;
 use crate::timestamp::Timestamp;
-use crate::tools::btrfs::{Btrfs, Listed};
+use crate::tools::btrfs::{Btrfs, Listed, Subvolume};
 
 /// Btrfs gives the root of every subvolume this inode number.
 const SUBVOLUME_ROOT: u64 = 256;
@@ -43,32 +44,25 @@ pub fn named(config: &Config) -> io::Result<Vec<(String, Timestamp)>> {
 ///
 /// # Errors
 /// Where the directory cannot be read or Btrfs cannot be asked.
-pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: Uuid) -> Result<Vec<Candidate>> {
+pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Vec<Candidate>> {
     let named =
         named(config).with_context(|| format!("reading {}", config.snapshot_dir.display()))?;
-    let label = Label::new(Step::Retention);
-    let mut listed: HashMap<String, Vec<Listed>> = HashMap::new();
-    if !named.is_empty() {
-        for row in btrfs
-            .list_read_only(label.clone(), &config.snapshot_dir)
-            .context("listing the read-only subvolumes")?
-        {
-            if let Some(name) = row.path.file_name().and_then(|name| name.to_str()) {
-                listed.entry(name.to_owned()).or_default().push(row);
-            }
-        }
-    }
+    let listed = match named.is_empty() {
+        true => Vec::new(),
+        false => btrfs
+            .list_read_only(label(), &config.snapshot_dir)
+            .context("listing the read-only subvolumes")?,
+    };
+    let judge = Judge {
+        config,
+        btrfs,
+        subvolume: subvolume.uuid,
+        ids: Ids::of(&config.subvolume, subvolume.id),
+        listed: listed.into_iter().map(|row| (row.id, row)).collect(),
+    };
     let mut all = Vec::new();
     for (name, timestamp) in named {
-        let rows = listed.remove(&name).unwrap_or_default();
-        let standing = standing(
-            config,
-            btrfs,
-            &label,
-            subvolume,
-            &config.snapshot_dir.join(&name),
-            &rows,
-        )?;
+        let standing = judge.standing(&config.snapshot_dir.join(&name), &name)?;
         all.push(Candidate {
             name,
             timestamp,
@@ -78,43 +72,74 @@ pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: Uuid) -> Result<Vec
     Ok(all)
 }
 
-fn standing(
-    config: &Config,
-    btrfs: &Btrfs,
-    label: &Label,
+fn label() -> Label {
+    Label::new(Step::Retention)
+}
+
+fn gone(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Subvolume ids without a question to Btrfs for each: `f_fsid` is the file system's UUID, folded, with the
+/// subvolume's id mixed in, its upper half into the first word and its lower half into the second
+/// (fs/btrfs/super.c, `btrfs_statfs`). With one subvolume's id known, the others' follow.
+struct Ids(Option<u64>);
+
+impl Ids {
+    fn of(path: &Path, id: u64) -> Self {
+        Self(
+            statvfs(path)
+                .ok()
+                .map(|stat| stat.filesystem_id() ^ id.rotate_left(32)),
+        )
+    }
+
+    fn id(&self, path: &Path) -> Option<u64> {
+        Some((statvfs(path).ok()?.filesystem_id() ^ self.0?).rotate_left(32))
+    }
+}
+
+struct Judge<'a> {
+    config: &'a Config,
+    btrfs: &'a Btrfs,
     subvolume: Uuid,
-    path: &Path,
-    rows: &[Listed],
-) -> Result<Standing> {
-    let foreign = |why: &str| Ok(Standing::Foreign(why.to_owned()));
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return foreign("it has just gone");
-        }
-        Err(error) => return Err(error).with_context(|| format!("looking at {}", path.display())),
-    };
-    if metadata.is_symlink() {
-        return foreign("a symbolic link");
-    }
-    if !metadata.is_dir() || metadata.ino() != SUBVOLUME_ROOT {
-        return foreign("no Btrfs subvolume");
-    }
-    let (id, parent) = match rows {
-        [] => return foreign("writable"),
-        [row] => (row.id, row.parent),
-        // Another snapshot directory of this file system has the same name.
-        _ => {
-            let shown = btrfs.show(label.clone(), path)?;
-            if !shown.read_only {
-                return foreign("writable");
+    ids: Ids,
+    listed: HashMap<u64, Listed>,
+}
+
+impl Judge<'_> {
+    fn standing(&self, path: &Path, name: &str) -> Result<Standing> {
+        let foreign = |why: &str| Ok(Standing::Foreign(why.to_owned()));
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(_) if gone(path) => return foreign("it has just gone"),
+            Err(error) => {
+                return Err(error).with_context(|| format!("looking at {}", path.display()));
             }
-            (shown.id, shown.parent)
+        };
+        if metadata.is_symlink() {
+            return foreign("a symbolic link");
         }
-    };
-    match parent.is_some_and(|parent| is_ours(config, subvolume, parent)) {
-        true => Ok(Standing::Ours(id)),
-        false => foreign("a snapshot of another subvolume"),
+        if !metadata.is_dir() || metadata.ino() != SUBVOLUME_ROOT {
+            return foreign("no Btrfs subvolume");
+        }
+        let row = self.ids.id(path).and_then(|id| self.listed.get(&id));
+        let (id, parent) =
+            match row.filter(|row| row.path.file_name().is_some_and(|listed| listed == name)) {
+                Some(row) => (row.id, row.parent),
+                // Writable, as far as the listing goes: rare enough to ask.
+                None => match self.btrfs.show(label(), path) {
+                    Ok(shown) if shown.read_only => (shown.id, shown.parent),
+                    Ok(_) => return foreign("writable"),
+                    Err(_) if gone(path) => return foreign("it has just gone"),
+                    Err(error) => return Err(error),
+                },
+            };
+        match parent.is_some_and(|parent| is_ours(self.config, self.subvolume, parent)) {
+            true => Ok(Standing::Ours(id)),
+            false => foreign("a snapshot of another subvolume"),
+        }
     }
 }
 
@@ -129,31 +154,20 @@ fn is_ours(config: &Config, subvolume: Uuid, parent: Uuid) -> bool {
 pub fn delete(config: &Config, btrfs: &Btrfs, subvolume: Uuid, row: &Row) -> Result<()> {
     let Some(id) = row.delete else { return Ok(()) };
     let path = config.snapshot_dir.join(&row.name);
-    if path
-        .symlink_metadata()
-        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    {
-        return Ok(());
-    }
-    let label = Label::new(Step::Retention);
-    let shown = btrfs.show(label.clone(), &path)?;
-    let ours = shown
-        .parent
-        .is_some_and(|parent| is_ours(config, subvolume, parent));
-    if shown.id != id || !shown.read_only || !ours || path.is_symlink() {
-        bail!(
-            "{} has changed while we looked at it; it was left alone",
-            path.display()
-        );
-    }
-    match btrfs.delete(label, id, &path) {
-        Err(_)
-            if path
-                .symlink_metadata()
-                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound) =>
-        {
-            Ok(())
+    let result = btrfs.show(label(), &path).and_then(|shown| {
+        let ours = shown
+            .parent
+            .is_some_and(|parent| is_ours(config, subvolume, parent));
+        if shown.id != id || !shown.read_only || !ours || path.is_symlink() {
+            bail!(
+                "{} has changed while we looked at it; it was left alone",
+                path.display()
+            );
         }
+        btrfs.delete(label(), id, &path)
+    });
+    match result {
+        Err(_) if gone(&path) => Ok(()),
         result => result,
     }
 }

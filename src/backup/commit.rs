@@ -60,7 +60,7 @@ pub fn write(
         failed,
         datasets,
     };
-    store(run, &key, &manifest).map_err(|error| format!("{error:#}"))?;
+    store(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
     if complete {
         info!(step = "commit"; "{key} is written and reads back");
         bucket.withdraw(run);
@@ -104,6 +104,20 @@ fn store(run: &Run<'_>, key: &str, manifest: &Manifest<'_>) -> anyhow::Result<()
         "{key} does not read back as it was written"
     );
     Ok(())
+}
+
+/// A manifest that did not arrive whole must not stay: it would look like a backup.
+fn unstore(run: &Run<'_>, key: &str, error: String) -> String {
+    let rclone = &run.ready.rclone;
+    let there = rclone.stat(Label::new(Step::Commit), key);
+    match there
+        .and_then(|there| there.map_or(Ok(()), |_| rclone.delete(Label::new(Step::Commit), key)))
+    {
+        Ok(()) => error,
+        Err(again) => format!(
+            "{error}; {key} may be in the bucket and damaged: delete it by hand (and this could not be done: {again:#})"
+        ),
+    }
 }
 
 /// The length and MD5 of a stream.

@@ -14,27 +14,37 @@ use super::problems::Problems;
 /// Btrfs gives the root of every subvolume this inode number.
 const SUBVOLUME_ROOT: u64 = 256;
 
-/// What the live tree shows that a snapshot cannot: mounts, and subvolumes by their own sign.
-pub fn problems(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Vec<String> {
-    let mut problems = Problems::default();
+/// What the live tree shows that a snapshot cannot.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// A sentence for each mount and each nested subvolume.
+    pub problems: Vec<String>,
+    /// Where they are, below the subvolume.
+    pub named: BTreeSet<PathBuf>,
+}
+
+/// Looks at a dataset in the live tree.
+pub fn look(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Live {
     let canonical = subvolume
         .canonicalize()
         .unwrap_or_else(|_| subvolume.to_owned());
     let Ok(device) = fs::metadata(&canonical).map(|metadata| metadata.dev()) else {
-        return Vec::new();
+        return Live::default();
     };
+    let mut problems = Problems::default();
     let mut seen = BTreeSet::new();
     let target = canonical.join(below);
     let mut path = canonical.clone();
     for component in below.components() {
         path.push(component);
-        match foreign(&path, device) {
-            Some(problem) => {
-                seen.insert(path.clone());
-                problems.push(problem);
-                break;
-            }
-            None => continue,
+        if let Some(problem) = foreign(&path, device) {
+            seen.insert(path.clone());
+            problems.push(problem);
+            break;
+        }
+        // A link leads out of the subvolume; the snapshot has it too, and that is where it is refused.
+        if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
+            return Live::default();
         }
     }
     if seen.is_empty() {
@@ -48,7 +58,15 @@ pub fn problems(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Vec<Strin
             problems.push(mounted(mount));
         }
     }
-    problems.finish()
+    let below = |path: PathBuf| {
+        path.strip_prefix(&canonical)
+            .map(Path::to_owned)
+            .unwrap_or(path)
+    };
+    Live {
+        problems: problems.finish(),
+        named: seen.into_iter().map(below).collect(),
+    }
 }
 
 fn walk(directory: &Path, device: u64, seen: &mut BTreeSet<PathBuf>, problems: &mut Problems) {

@@ -164,7 +164,7 @@ impl Run<'_> {
         outcome.commit = Some(commit);
         if stored {
             self.enter(outcome, Step::Retention);
-            outcome.retention = Some(prune::local(self, &bucket, snapshot.subvolume));
+            outcome.retention = Some(prune::local(self, &bucket, &snapshot.subvolume));
         }
     }
 

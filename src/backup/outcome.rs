@@ -138,6 +138,8 @@ pub struct Pruned {
     pub deleted: u64,
     /// Which would not go, and why.
     pub failed: Vec<String>,
+    /// What somebody should look at.
+    pub warnings: Vec<String>,
 }
 
 /// The exit code. With several failures the lowest of 4 to 7 wins; an interruption that kept something

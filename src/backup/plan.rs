@@ -209,7 +209,7 @@ impl Plan {
         }
         let candidates = btrfs
             .show(Label::new(Step::Retention), &config.subvolume)
-            .and_then(|subvolume| snapshots::candidates(config, btrfs, subvolume.uuid));
+            .and_then(|subvolume| snapshots::candidates(config, btrfs, &subvolume));
         let mut candidates = match candidates {
             Ok(candidates) => candidates,
             Err(error) => {

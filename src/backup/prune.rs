@@ -5,15 +5,15 @@ use log::{info, warn};
 use super::Run;
 use super::bucket::Bucket;
 use super::outcome::Pruned;
-use crate::config::Uuid;
 use crate::retention::{self, Reason};
 use crate::snapshots;
+use crate::tools::btrfs::Subvolume;
 
 /// Deletes what the plan says. One that will not go does not stop the others.
 ///
 /// # Errors
 /// Where nothing may be deleted, and why.
-pub fn local(run: &Run<'_>, bucket: &Bucket, subvolume: Uuid) -> Result<Pruned, String> {
+pub fn local(run: &Run<'_>, bucket: &Bucket, subvolume: &Subvolume) -> Result<Pruned, String> {
     let nothing = |error: String| format!("nothing was deleted: {error}");
     bucket.clock(run.timestamp).map_err(nothing)?;
     let (config, btrfs) = (&run.host.config, &run.ready.btrfs);
@@ -26,11 +26,13 @@ pub fn local(run: &Run<'_>, bucket: &Bucket, subvolume: Uuid) -> Result<Pruned, 
         .iter()
         .filter(|row| matches!(row.reason, Reason::Foreign(_)))
         .count();
-    if foreign > 0 {
-        warn!(step = "retention"; "{}", foreign_warning(foreign, config));
-    }
+    let warnings = (foreign > 0)
+        .then(|| foreign_warning(foreign, config))
+        .into_iter()
+        .collect();
     let mut pruned = Pruned {
         rows,
+        warnings,
         ..Pruned::default()
     };
     for row in pruned.rows.iter().filter(|row| row.delete.is_some()) {
@@ -41,7 +43,7 @@ pub fn local(run: &Run<'_>, bucket: &Bucket, subvolume: Uuid) -> Result<Pruned, 
             ));
             break;
         }
-        match snapshots::delete(config, btrfs, subvolume, row) {
+        match snapshots::delete(config, btrfs, subvolume.uuid, row) {
             Ok(()) => {
                 info!(step = "retention"; "deleted {}: {}", row.name, row.reason);
                 pruned.deleted += 1;

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 use super::Run;
-use crate::config::Uuid;
 use crate::exec::{Label, Step};
 use crate::manifest::SnapshotRecord;
 use crate::snapshot_name::SnapshotName;
+use crate::tools::btrfs::Subvolume;
 
 /// A snapshot that was taken and checked.
 pub struct Snapshot {
@@ -19,8 +19,8 @@ pub struct Snapshot {
     pub path: PathBuf,
     /// For the manifest.
     pub record: SnapshotRecord,
-    /// The subvolume's identity.
-    pub subvolume: Uuid,
+    /// The subvolume, as Btrfs knows it.
+    pub subvolume: Subvolume,
 }
 
 /// Takes the snapshot.
@@ -34,8 +34,7 @@ pub fn take(run: &Run<'_>) -> Result<Snapshot> {
     let shown = path.display();
     let subvolume = btrfs
         .show(label(), &config.subvolume)
-        .with_context(|| format!("asking Btrfs about {}", config.subvolume.display()))?
-        .uuid;
+        .with_context(|| format!("asking Btrfs about {}", config.subvolume.display()))?;
     if path.symlink_metadata().is_ok() {
         bail!("{shown} is already there; it was left alone");
     }
@@ -50,7 +49,7 @@ pub fn take(run: &Run<'_>) -> Result<Snapshot> {
     let taken = btrfs
         .show(label(), &path)
         .with_context(|| format!("asking Btrfs about {shown}, just taken"))?;
-    if taken.parent != Some(subvolume) {
+    if taken.parent != Some(subvolume.uuid) {
         bail!(
             "{shown} is not a snapshot of {}: something else was put there while we worked",
             config.subvolume.display()
@@ -62,7 +61,7 @@ pub fn take(run: &Run<'_>) -> Result<Snapshot> {
     let record = SnapshotRecord {
         path: shown.to_string(),
         uuid: taken.uuid.to_string(),
-        parent_uuid: subvolume.to_string(),
+        parent_uuid: subvolume.uuid.to_string(),
     };
     Ok(Snapshot {
         path,

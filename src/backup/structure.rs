@@ -45,10 +45,19 @@ pub fn examine(
     mounts: &[PathBuf],
     dataset: &Dataset,
 ) -> Result<Found, Vec<String>> {
-    let root = descend(snapshot, &dataset.path).map_err(|problem| vec![problem])?;
-    let mut problems = live::problems(subvolume, mounts, &dataset.path);
+    let live = live::look(subvolume, mounts, &dataset.path);
+    let root = match descend(snapshot, subvolume, &dataset.path) {
+        Ok(root) => root,
+        // The live tree says the same of a nested subvolume, and of a mount says more.
+        Err(_) if !live.problems.is_empty() => return Err(live.problems),
+        Err(problem) => return Err(vec![problem]),
+    };
+    let mut problems = live.problems;
     let mut walk = Walk {
         redis: dataset.format == Format::Redis,
+        subvolume: subvolume.to_owned(),
+        dataset: dataset.path.clone(),
+        named: live.named,
         ..Walk::default()
     };
     walk.directory(&root, Vec::new());
@@ -76,10 +85,11 @@ pub fn examine(
 }
 
 /// The dataset's directory, with no link on the way.
-fn descend(top: &Path, below: &Path) -> Result<PathBuf, String> {
-    let mut path = top.to_owned();
+fn descend(top: &Path, subvolume: &Path, below: &Path) -> Result<PathBuf, String> {
+    let (mut path, mut live) = (top.to_owned(), subvolume.to_owned());
     for component in below.components() {
         path.push(component);
+        live.push(component);
         let metadata = fs::symlink_metadata(&path)
             .map_err(|error| format!("{} is not in the snapshot: {error}; is the path right, and did the service write there?", path.display()))?;
         if metadata.is_symlink() {
@@ -92,7 +102,7 @@ fn descend(top: &Path, below: &Path) -> Result<PathBuf, String> {
             return Err(format!("{} is not a directory", path.display()));
         }
         if metadata.ino() == NESTED_IN_SNAPSHOT {
-            return Err(nested(&path));
+            return Err(nested(&live));
         }
     }
     Ok(path)
@@ -101,6 +111,12 @@ fn descend(top: &Path, below: &Path) -> Result<PathBuf, String> {
 #[derive(Default)]
 struct Walk {
     redis: bool,
+    /// The live tree: that is where a person can do something about it.
+    subvolume: PathBuf,
+    /// The dataset, below that.
+    dataset: PathBuf,
+    /// Paths below the subvolume that were named already.
+    named: BTreeSet<PathBuf>,
     tree: Tree,
     problems: Problems,
 }
@@ -155,7 +171,11 @@ impl Walk {
         let kind = metadata.file_type();
         if kind.is_dir() {
             if metadata.ino() == NESTED_IN_SNAPSHOT {
-                return self.problems.push(nested(path));
+                let below = self.dataset.join(std::ffi::OsStr::from_bytes(&below));
+                if self.named.insert(below.clone()) {
+                    self.problems.push(nested(&self.subvolume.join(below)));
+                }
+                return;
             }
             return self.directory(path, below);
         }

@@ -70,7 +70,7 @@ fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, String> {
     };
     let candidates = preflight::btrfs(host).map(|btrfs| {
         let subvolume = btrfs.show(Label::new(Step::Preflight), &host.config.subvolume)?;
-        snapshots::candidates(&host.config, &btrfs, subvolume.uuid)
+        snapshots::candidates(&host.config, &btrfs, &subvolume)
     });
     match candidates {
         Some(Ok(candidates)) => Ok(candidates

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod list;
+mod packaging;
 mod run;
 
 use std::ffi::OsStr;
@@ -26,6 +27,11 @@ use crate::timestamp::Timestamp;
 
 /// Does what the command line says.
 pub fn dispatch(cli: &Cli) -> Exit {
+    match &cli.command {
+        Command::Completions { shell } => return packaging::completions(*shell),
+        Command::Man => return packaging::man(),
+        _ => {}
+    }
     let now = Timestamp::now();
     let environment: Environment = std::env::vars_os().collect();
     let terminal = Arc::new(Terminal::new(!cli.quiet));
@@ -81,6 +87,8 @@ pub fn dispatch(cli: &Cli) -> Exit {
         Command::Check(args) => check::check(&host, args, now),
         Command::List(args) => list::list(&host, args, now),
         Command::Config(json) => config::show(json, &host.config),
+        Command::Completions { shell } => packaging::completions(*shell),
+        Command::Man => packaging::man(),
     }
 }
 

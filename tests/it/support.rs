@@ -1,7 +1,9 @@
 //! What every group of tests needs.
 
 use std::path::Path;
+use std::process::Command;
 
+use chrono::{TimeDelta, Utc};
 use testbed::{Bed, Ran};
 
 /// The binary under test.
@@ -12,10 +14,59 @@ pub fn bed() -> Bed {
     Bed::new(Path::new(BIN)).expect("a test bed; `cargo xtask test` installs what it needs")
 }
 
-/// Runs and expects this exit code, showing everything where it differs.
+/// Waits for a second that no snapshot of the bed bears: a timestamp serves once.
+pub fn a_new_second(bed: &Bed) {
+    let taken = |name: &String| name.ends_with(&days_ago(0));
+    while bed.snapshots().is_ok_and(|all| all.iter().any(taken)) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Runs, in a second of its own, and expects this exit code, showing everything where it differs.
 #[track_caller]
 pub fn expect(bed: &Bed, args: &[&str], code: i32) -> Ran {
+    a_new_second(bed);
     let ran = bed.run(args).expect("the binary starts");
     assert_eq!(ran.code, Some(code), "{ran}");
     ran
+}
+
+/// The same for a command that the test changed.
+#[track_caller]
+pub fn expect_cmd(bed: &Bed, command: &mut Command, code: i32) -> Ran {
+    let ran = bed.run_cmd(command).expect("the binary starts");
+    assert_eq!(ran.code, Some(code), "{ran}");
+    ran
+}
+
+/// The timestamp of so many days ago; of the future, where they are negative.
+pub fn days_ago(days: i64) -> String {
+    let then = Utc::now() - TimeDelta::days(days);
+    then.format("%Y-%m-%dT%H-%M-%SZ").to_string()
+}
+
+/// What a run of so many days ago would have left: its name.
+#[track_caller]
+pub fn old_snapshot(bed: &Bed, days: i64) -> String {
+    let name = format!("persist-{}", days_ago(days));
+    let path = bed.snapshot_dir().join(&name);
+    bed.disk()
+        .snapshot(bed.subvolume(), &path, true)
+        .expect("a snapshot");
+    name
+}
+
+/// Puts a script of root's in front of a tool: `body` is shell, and `"$REAL"` the tool itself.
+pub fn wrap(bed: &Bed, tool: &str, body: &str) {
+    let at = bed.scratch().join("bin").join(tool);
+    let real = at
+        .canonicalize()
+        .ok()
+        .or_else(|| testbed::provision::which(tool))
+        .expect("the tool itself");
+    let text = format!("#!/bin/sh\nREAL='{}'\n{body}\n", real.display());
+    std::fs::remove_file(&at).ok();
+    std::fs::write(&at, text).expect("a wrapper");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&at, mode).expect("executable");
 }

@@ -56,6 +56,10 @@ fn plain(line: &str) -> Spoken {
     if line.is_empty() {
         return Spoken::Nothing;
     }
+    // 1.75 says so of an argument that we pass ourselves, before its logger is set up.
+    if line.contains("Automatically setting -vv") {
+        return Spoken::Text(Level::Trace, line.to_owned());
+    }
     let mut words = line.split_whitespace().skip(2);
     let word = words
         .next()

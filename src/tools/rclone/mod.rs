@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use crate::config::Remote;
 use crate::credentials::Credentials;
-use crate::exec::{Capability, Finished, Job, Label, Privileges, Runner, Stdout};
+use crate::exec::{Capability, ChildError, Finished, Job, Label, Privileges, Runner, Stdout};
 use crate::timestamp::Timestamp;
 use payload::Payload;
 
@@ -116,8 +116,21 @@ impl Rclone {
             command,
             &mut |object| objects.push(object),
             Some(&mut overhear),
-        )?;
+        )
+        .map_err(|error| self.asked(error))?;
         Ok(Answer { clock, objects })
+    }
+
+    /// rclone says "directory not found" (3, in every version) of a bucket that is not there.
+    fn asked(&self, error: anyhow::Error) -> anyhow::Error {
+        let (bucket, endpoint) = (&self.remote.bucket, &self.remote.endpoint);
+        match error.downcast_ref::<ChildError>().and_then(ChildError::code) {
+            Some(3) => error.context(format!(
+                "there is no bucket {bucket} at {endpoint}, and it is never created: create it, or correct remote.bucket \
+                 and remote.endpoint"
+            )),
+            _ => error.context(format!("listing the bucket {bucket} at {endpoint}")),
+        }
     }
 
     /// Lists all below a prefix, names as [`names::listed`] gives them, with the MD5 of each.

@@ -1,0 +1,72 @@
+//! A bucket that is not there: nobody creates it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use testbed::relay::Rule;
+use testbed::{Bed, Rclone};
+
+use crate::support::{BIN, expect};
+
+#[test]
+fn a_missing_bucket_stays_missing() -> Result<()> {
+    for rclone in [Rclone::Old, Rclone::New] {
+        let bed = Bed::builder(Path::new(BIN)).rclone(rclone).build()?;
+        bed.set("export.enable", false)?;
+        bed.set(
+            "remote.extra_args",
+            vec!["--retries=1", "--low-level-retries=2"],
+        )?;
+        let relay = bed.relay()?;
+        let missing = format!("{}-missing", bed.bucket());
+        bed.set("remote.bucket", missing.as_str())?;
+
+        let ran = expect(&bed, &["check", "--remote"], 3);
+        assert!(
+            ran.stdout.contains(&missing) && ran.stdout.contains("check remote.bucket"),
+            "{ran}"
+        );
+        expect(&bed, &["run", "--dry-run"], 0);
+        let ran = expect(&bed, &["run"], 5);
+        assert!(ran.stderr.contains("the bucket cannot be asked"), "{ran}");
+
+        assert!(!bed.s3().has_bucket(&missing)?, "{ran}");
+        let written: Vec<_> = relay
+            .requests()
+            .into_iter()
+            .filter(|request| ["PUT", "POST"].contains(&&*request.method))
+            .collect();
+        assert!(written.is_empty(), "{written:#?}");
+        assert!(bed.keys()?.is_empty());
+        // The snapshot is kept: the next run has the bucket, perhaps.
+        let state = bed.state()?;
+        let timestamp = state["timestamp"].as_str().context("a timestamp")?;
+        assert_eq!(bed.snapshots()?, [format!("persist-{timestamp}")]);
+        assert_eq!(state["exit_code"], 5);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_key_that_may_not_create_buckets_is_good_enough() -> Result<()> {
+    for rclone in [Rclone::Old, Rclone::New] {
+        let bed = Bed::builder(Path::new(BIN)).rclone(rclone).build()?;
+        bed.set("export.enable", false)?;
+        let relay = bed.relay()?;
+        // Requests for the bucket itself are those with no key.
+        let bucket = format!("/{}", bed.bucket());
+        let refused = relay.rule(Rule::on("PUT").path(&format!("{bucket}\n")).status(403));
+        let ran = expect(&bed, &["run"], 0);
+        assert_eq!(relay.hits(refused), 0);
+        let asked: Vec<_> = relay
+            .requests()
+            .into_iter()
+            .filter(|request| {
+                request.method == "PUT" && request.path.trim_end_matches('/') == bucket
+            })
+            .collect();
+        assert!(asked.is_empty(), "{asked:#?} {ran}");
+        assert_eq!(bed.committed()?.len(), 1);
+    }
+    Ok(())
+}
