@@ -1,7 +1,7 @@
 //! The commands of an AOF: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, with `#` lines between them.
 //!
-//! A crash leaves the end of the file that was being appended to incomplete, or (some file systems)
-//! filled with NUL bytes; a transaction without its EXEC counts as incomplete too, since the server
+//! A crash leaves the end of the file that was being appended to incomplete, or filled with NUL bytes,
+//! and so does a Btrfs snapshot in the middle of a write, whose size goes ahead of its data; a transaction without its EXEC counts as incomplete too, since the server
 //! takes it back. All that is for [`Commands::finish`] to judge: only it knows that the end came.
 
 /// Digits that `*` and `$` are followed by: fewer than would overflow, more than any server writes.
@@ -197,9 +197,10 @@ impl Commands {
             } => malformed(at, expected, found),
             State::Nuls { at, expected } if !last => malformed(at, expected, 0),
             State::Nuls { at, .. } => Ok(Some(format!(
-                "torn tail: {torn} bytes after offset {sound} (NUL bytes from {at} on), what a crash \
-                 leaves on some file systems; a server loads the file once redis-check-aof --fix or \
-                 valkey-check-aof --fix has cut them off"
+                "torn tail: {torn} bytes after offset {sound} (NUL bytes from {at} on), what a snapshot \
+                 leaves that was taken while the server was writing, and a crash on some file systems; \
+                 a server loads the file once redis-check-aof --fix or valkey-check-aof --fix has cut \
+                 them off"
             ))),
             _ if last => Ok(Some(format!(
                 "torn tail: {torn} bytes after offset {sound}, what a crash leaves; the server \
