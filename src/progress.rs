@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::{Level, debug, info, log};
 
 use crate::exec::{Event, Label, Transfer};
-use crate::local_state::Bytes;
+use crate::space::Bytes;
 
 /// How often a transfer tells how far it is, where there is no terminal.
 const TELL_EVERY: Duration = Duration::from_secs(30);

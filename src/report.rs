@@ -11,11 +11,11 @@ use serde::Serialize;
 use crate::backup::outcome::{DatasetOutcome, Exit, Outcome, Pruned, Refused, exit_code};
 use crate::exec::Step;
 use crate::host::Host;
-use crate::local_state::{Bytes, Space};
 use crate::logging::VERDICT_ID;
 use crate::manifest::{ExportRecord, SnapshotRecord};
 use crate::preflight::{Check, State};
 use crate::retention::Reason;
+use crate::space::{Bytes, Space};
 use crate::timestamp::Timestamp;
 
 /// What the state file and `run --json` hold.

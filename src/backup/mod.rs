@@ -25,10 +25,10 @@ use log::{info, warn};
 
 use crate::exec::{Label, Step};
 use crate::host::Host;
-use crate::local_state::Space;
 use crate::lock::{self, NoLock};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
+use crate::space::Space;
 use crate::timestamp::Timestamp;
 use bucket::Bucket;
 use outcome::{DatasetOutcome, Outcome, Refused};
@@ -187,7 +187,7 @@ impl Run<'_> {
             }
             None => info!(
                 step = "verify", dataset = name, bytes = dataset.bytes;
-                "{name} is stored: {} files, {}", dataset.files, crate::local_state::Bytes(dataset.bytes)
+                "{name} is stored: {} files, {}", dataset.files, crate::space::Bytes(dataset.bytes)
             ),
         }
     }

@@ -4,10 +4,10 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use crate::exec::{Step, Transfer};
-use crate::local_state::Space;
 use crate::manifest::{ExportRecord, SnapshotRecord};
 use crate::preflight::Check;
 use crate::retention::Row;
+use crate::space::Space;
 use crate::timestamp::Timestamp;
 
 /// The exit codes. Their numbers are documented and do not change.

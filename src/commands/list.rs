@@ -11,10 +11,10 @@ use crate::catalog::{self, NEWEST, Remote, Row};
 use crate::cli::List;
 use crate::exec::{Label, Step};
 use crate::host::Host;
-use crate::local_state::Bytes;
 use crate::preflight;
 use crate::retention::Standing;
 use crate::snapshots;
+use crate::space::Bytes;
 use crate::timestamp::Timestamp;
 
 /// Looks and prints.

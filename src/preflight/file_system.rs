@@ -176,7 +176,7 @@ fn same_file_system(a: &Path, b: &Path) -> Check {
 
 fn free_space(path: &Path) -> Check {
     let what = "free space";
-    match crate::local_state::Space::of(path) {
+    match crate::space::Space::of(path) {
         Some(space) if space.is_low() => Check::warning(
             what,
             space.to_string(),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::exec::{Capability, Runner};
+use crate::exec::Capability;
 use crate::host::Host;
 use crate::snapshot_name::SnapshotName;
 use crate::timestamp::Timestamp;
@@ -141,21 +141,16 @@ pub fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
     credentials(&mut checks, host);
 
     let met = checks.iter().all(|check| check.state != State::Unmet);
-    let runner = setpriv.map(|setpriv| host.runner(setpriv));
-    let ready = match (met, runner, btrfs, rclone, &host.credentials) {
-        (true, Some(runner), Some(btrfs), Some(rclone), Ok(credentials)) => Some(Ready {
-            btrfs: Btrfs {
-                program: btrfs,
-                runner: runner.clone(),
-            },
-            rclone: Rclone {
-                program: rclone,
-                remote: host.config.remote.clone(),
-                credentials: credentials.clone(),
-                runner,
-            },
-            export,
-        }),
+    let ready = match (met, setpriv, btrfs, rclone) {
+        (true, Some(setpriv), Some(btrfs), Some(program)) => remote_at(host, program, &setpriv)
+            .map(|rclone| Ready {
+                btrfs: Btrfs {
+                    program: btrfs,
+                    runner: rclone.runner.clone(),
+                },
+                rclone,
+                export,
+            }),
         _ => None,
     };
     (checks, ready)
@@ -182,18 +177,24 @@ pub fn rclone(host: &Host) -> Result<Rclone, Vec<Check>> {
         host,
     );
     credentials(&mut checks, host);
-    match (setpriv, rclone, &host.credentials) {
-        (Some(setpriv), Some(program), Ok(credentials)) => Ok(Rclone {
-            program,
-            remote: host.config.remote.clone(),
-            credentials: credentials.clone(),
-            runner: host.runner(setpriv),
-        }),
-        _ => Err(checks
+    let found = setpriv
+        .zip(rclone)
+        .and_then(|(setpriv, program)| remote_at(host, program, &setpriv));
+    found.ok_or_else(|| {
+        checks
             .into_iter()
             .filter(|check| check.state == State::Unmet)
-            .collect()),
-    }
+            .collect()
+    })
+}
+
+fn remote_at(host: &Host, program: PathBuf, setpriv: &Path) -> Option<Rclone> {
+    Some(Rclone {
+        program,
+        remote: host.config.remote.clone(),
+        credentials: host.credentials.as_ref().ok()?.clone(),
+        runner: host.runner(setpriv.to_owned()),
+    })
 }
 
 /// btrfs-progs alone, for commands that only look at snapshots.
@@ -201,10 +202,9 @@ pub fn btrfs(host: &Host) -> Option<Btrfs> {
     let (Ok(setpriv), Ok(program)) = (&host.programs.setpriv, &host.programs.btrfs) else {
         return None;
     };
-    let runner: Runner = host.runner(setpriv.clone());
     Some(Btrfs {
         program: program.clone(),
-        runner,
+        runner: host.runner(setpriv.clone()),
     })
 }
 

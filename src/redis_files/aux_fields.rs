@@ -4,7 +4,7 @@
 //! The file's mtime would not do: a copy, a restore or a `touch` changes it. Reading stops at the
 //! first thing that is not a plain auxiliary field; without a time the file is no less whole.
 
-use super::rdb::MAGIC_LEN;
+use super::MAGIC_LEN;
 
 /// Opcode before each auxiliary field (`RDB_OPCODE_AUX`, rdb.h).
 const AUX: u8 = 0xFA;

@@ -13,6 +13,9 @@ mod words;
 
 use self::{aux_fields::Header, commands::Commands, rdb::Rdb};
 
+/// `REDIS0011`, `VALKEY080`.
+const MAGIC_LEN: usize = 9;
+
 /// What a file is to the server, which decides how it is inspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -126,10 +129,10 @@ impl Inspector {
     /// Takes the file's next bytes.
     pub fn feed(&mut self, mut chunk: &[u8]) {
         if let State::Undecided(role, head) = &mut self.0 {
-            let (taken, rest) = chunk.split_at(chunk.len().min(rdb::MAGIC_LEN - head.len()));
+            let (taken, rest) = chunk.split_at(chunk.len().min(MAGIC_LEN - head.len()));
             head.extend_from_slice(taken);
             chunk = rest;
-            if head.len() == rdb::MAGIC_LEN {
+            if head.len() == MAGIC_LEN {
                 let (mut state, head) = (State::decide(*role, head), std::mem::take(head));
                 state.feed(&head);
                 self.0 = state;

@@ -6,10 +6,8 @@
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
 
-use super::{Finding, aux_fields::Header};
+use super::{Finding, MAGIC_LEN, aux_fields::Header};
 
-/// `REDIS0011`, `VALKEY080`.
-pub(super) const MAGIC_LEN: usize = 9;
 /// The end marker (0xFF) and the checksum (8 bytes, little-endian).
 const TRAILER_LEN: usize = 9;
 const END_MARKER: u8 = 0xFF;
