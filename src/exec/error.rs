@@ -34,8 +34,6 @@ pub enum Kind {
     Deadline(Duration),
     /// We were told to stop, and stopped it or did not start it.
     Interrupted(Signal),
-    /// It exited well and printed what cannot be understood.
-    Answer(String),
 }
 
 impl ChildError {
@@ -69,7 +67,6 @@ impl fmt::Display for ChildError {
             Kind::Interrupted(signal) => {
                 write!(f, "{tool} was stopped because we received {signal}")?
             }
-            Kind::Answer(what) => write!(f, "{tool} answered what cannot be understood: {what}")?,
         }
         let tail = self.tail.trim();
         if !tail.is_empty() {

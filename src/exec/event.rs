@@ -149,6 +149,3 @@ pub enum Event {
         elapsed: Duration,
     },
 }
-
-/// Where events go; called from the threads that run children.
-pub type Sink<'a> = &'a (dyn Fn(Event) + Sync);

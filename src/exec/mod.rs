@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use caps::{Capability, Held, Privileges};
 pub use error::{ChildError, Kind};
-pub use event::{Event, Label, Sink, Step, Transfer};
+pub use event::{Event, Label, Step, Transfer};
 
 use crate::interrupt::Interrupt;
 use crate::secret::Redactor;
