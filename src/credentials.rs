@@ -18,8 +18,21 @@ pub const KEY_ID: &str = "B2_KEY_ID";
 pub const APP_KEY: &str = "B2_APP_KEY";
 /// The file's name among systemd's credentials.
 const CREDENTIAL: &str = "opencode.env";
-/// Words in the name of a variable whose value is kept out of every log.
-const SECRETIVE: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+/// Words in the name of a variable whose value is kept out of every log; between underscores, so that
+/// `VALKEY_HOST` hides no host.
+const SECRETIVE: [&str; 11] = [
+    "KEY",
+    "KEYS",
+    "APIKEY",
+    "TOKEN",
+    "TOKENS",
+    "SECRET",
+    "SECRETS",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "CREDENTIALS",
+];
 /// Shorter values of such variables are words like `true`, which would tear holes into every log.
 const SHORTEST: usize = 8;
 
@@ -136,7 +149,9 @@ pub fn redactor(environment: &Environment, credentials: Option<&Credentials>) ->
     let mut consider = |name: &str, value: &str| {
         let name = name.to_ascii_uppercase();
         let is_key = name == KEY_ID || name == APP_KEY;
-        if is_key || (value.len() >= SHORTEST && SECRETIVE.iter().any(|word| name.contains(word))) {
+        if is_key
+            || (value.len() >= SHORTEST && name.split('_').any(|word| SECRETIVE.contains(&word)))
+        {
             secrets.push(value.to_owned());
         }
     };
