@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 
+use crate::chosen::Which;
+use crate::config::DatasetName;
 use crate::logging::Destination;
 
 /// Snapshot, upload, prove, prune: backups of an AI assistant's memory.
@@ -20,10 +23,10 @@ use crate::logging::Destination;
 )]
 pub struct Cli {
     /// Configuration file [default: /etc/opencode-backup/config.toml; absent, the built-in defaults hold]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = absolute())]
     pub config: Option<PathBuf>,
     /// File with B2_KEY_ID and B2_APP_KEY, where the environment has neither
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = absolute())]
     pub env_file: Option<PathBuf>,
     /// Say more; twice: what the tools say, too
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -48,6 +51,10 @@ pub enum Command {
     Check(Check),
     /// List local snapshots and remote backups, one row a timestamp
     List(List),
+    /// Compare a stored backup with its manifest
+    Verify(Verify),
+    /// Bring a backup back into a directory of its own, checked; never into the live tree
+    Restore(Restore),
     /// Print the effective configuration, or everything that is wrong with it
     Config(Json),
     /// Print completions for a shell, for packagers
@@ -92,12 +99,64 @@ pub struct List {
     pub json: Json,
 }
 
-/// How an answer is printed.
+/// `verify`.
 #[derive(Debug, Args)]
+pub struct Verify {
+    /// Which backup
+    #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
+    pub which: Which,
+    /// Every complete backup in the bucket
+    #[arg(long, conflicts_with = "which")]
+    pub all: bool,
+    /// Read every byte back instead of believing the server's MD5s
+    #[arg(long)]
+    pub download: bool,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `restore`.
+#[derive(Clone, Debug, Args)]
+pub struct Restore {
+    /// Which backup
+    #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
+    pub which: Which,
+    /// An absent or empty directory; each dataset becomes a directory in it
+    #[arg(long, value_name = "DIR", value_parser = absolute())]
+    pub to: PathBuf,
+    /// Only this dataset; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Vec<DatasetName>,
+    /// Where the data comes from
+    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
+    pub from: From,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `restore --from`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// The bucket
+    #[default]
+    Bucket,
+    /// A local snapshot
+    Snapshot,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Debug, Args)]
 pub struct Json {
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// A path that is meant relative to where we were started, which we then leave.
+fn absolute() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(std::path::absolute)
 }
 
 impl Cli {

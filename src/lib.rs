@@ -14,6 +14,7 @@
 
 pub mod backup;
 pub mod catalog;
+pub mod chosen;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -29,6 +30,7 @@ pub mod preflight;
 pub mod progress;
 pub mod redis_files;
 pub mod report;
+pub mod restore;
 pub mod retention;
 pub mod secret;
 pub mod snapshot_name;

@@ -26,12 +26,24 @@ pub enum NoLock {
 /// # Errors
 /// See [`NoLock`].
 pub fn exclusive(directory: &Path) -> Result<Lock, NoLock> {
+    take(directory, FlockArg::LockExclusiveNonblock)
+}
+
+/// Takes it beside others that only read.
+///
+/// # Errors
+/// See [`NoLock`].
+pub fn shared(directory: &Path) -> Result<Lock, NoLock> {
+    take(directory, FlockArg::LockSharedNonblock)
+}
+
+fn take(directory: &Path, how: FlockArg) -> Result<Lock, NoLock> {
     let file = File::options()
         .read(true)
         .custom_flags(OFlag::O_DIRECTORY.bits())
         .open(directory)
         .map_err(NoLock::Failed)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    match Flock::lock(file, how) {
         Ok(lock) => Ok(Lock(lock)),
         Err((_, Errno::EWOULDBLOCK)) => Err(NoLock::Held),
         Err((_, error)) => Err(NoLock::Failed(error.into())),

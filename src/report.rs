@@ -182,7 +182,9 @@ fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {
         Exit::Export => Some(Step::Export),
         Exit::Retention => Some(Step::Retention),
         Exit::Usage => Some(Step::Config),
-        Exit::Unexpected | Exit::Interrupted | Exit::Terminated => outcome.reached,
+        Exit::Unexpected | Exit::Difference | Exit::Interrupted | Exit::Terminated => {
+            outcome.reached
+        }
     }
 }
 

@@ -19,17 +19,21 @@ mod snapshot;
 mod structure;
 mod upload;
 
+use std::path::Path;
 use std::thread;
 
 use log::{info, warn};
 
+use crate::config::Dataset;
 use crate::exec::{Label, Step};
 use crate::host::Host;
+use crate::interrupt::Interrupt;
 use crate::lock::{self, NoLock};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
 use crate::space::Space;
 use crate::timestamp::Timestamp;
+use crate::tree::Tree;
 use bucket::Bucket;
 use outcome::{DatasetOutcome, Outcome, Refused};
 use upload::Work;
@@ -191,6 +195,21 @@ impl Run<'_> {
             ),
         }
     }
+}
+
+/// A dataset in a snapshot, with the MD5 of every file; for a restore from there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Result<Tree, String> {
+    let mut found =
+        structure::in_snapshot(snapshot, dataset).map_err(|problems| problems.join("; "))?;
+    let root = snapshot.join(&dataset.path);
+    let contents = contents::read(&root, &mut found, dataset, Timestamp::now(), interrupt)?;
+    for warning in contents.warnings.iter().chain(&contents.problems) {
+        warn!(step = "contents"; "{warning}");
+    }
+    Ok(found.tree)
 }
 
 /// A panic in a child thread is one in ours.

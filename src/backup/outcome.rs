@@ -30,6 +30,8 @@ pub enum Exit {
     Export = 6,
     /// All is stored, retention failed.
     Retention = 7,
+    /// `verify`, `restore` or `drill` found a difference.
+    Difference = 8,
     /// Another run holds the lock.
     Locked = 75,
     /// Interrupted by SIGINT.
@@ -55,6 +57,7 @@ impl Exit {
             Self::Dataset => "a dataset is not safely stored",
             Self::Export => "the datasets are stored, the export is not",
             Self::Retention => "all is stored, retention failed",
+            Self::Difference => "what is stored is not what was there",
             Self::Locked => "another run holds the lock",
             Self::Interrupted | Self::Terminated => "interrupted",
         }

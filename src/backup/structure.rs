@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-use super::live::{self, nested};
+use super::live::{self, Live, nested};
 use super::problems::Problems;
 use crate::config::{Dataset, Format};
 use crate::redis_files::aof::Manifest;
@@ -45,7 +45,28 @@ pub fn examine(
     mounts: &[PathBuf],
     dataset: &Dataset,
 ) -> Result<Found, Vec<String>> {
-    let live = live::look(subvolume, mounts, &dataset.path);
+    inspect(
+        snapshot,
+        subvolume,
+        live::look(subvolume, mounts, &dataset.path),
+        dataset,
+    )
+}
+
+/// Looks at a dataset in a snapshot alone.
+///
+/// # Errors
+/// Everything that is wrong with it, a sentence each.
+pub fn in_snapshot(snapshot: &Path, dataset: &Dataset) -> Result<Found, Vec<String>> {
+    inspect(snapshot, snapshot, Live::default(), dataset)
+}
+
+fn inspect(
+    snapshot: &Path,
+    subvolume: &Path,
+    live: Live,
+    dataset: &Dataset,
+) -> Result<Found, Vec<String>> {
     let root = match descend(snapshot, subvolume, &dataset.path) {
         Ok(root) => root,
         // The live tree says the same of a nested subvolume, and of a mount says more.

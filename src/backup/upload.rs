@@ -153,7 +153,7 @@ impl Work<'_> {
         };
         let command = args::sync(&rclone.program, &rclone.remote, &sync)?;
         Ok(rclone
-            .sync(Label::of(Step::Upload, self.name), command)?
+            .transfer(Label::of(Step::Upload, self.name), command)?
             .transfer)
     }
 

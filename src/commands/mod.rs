@@ -4,11 +4,13 @@ mod check;
 mod config;
 mod list;
 mod packaging;
+mod restore;
 mod run;
+mod verify;
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use log::error;
@@ -56,14 +58,13 @@ pub fn dispatch(cli: &Cli) -> Exit {
     let variable = environment
         .get(OsStr::new(PATH_VARIABLE))
         .filter(|value| !value.is_empty());
-    let variable = absolute(variable.map(Path::new));
-    let (config, env_file) = (
-        absolute(cli.config.as_deref()),
-        absolute(cli.env_file.as_deref()),
-    );
+    let variable = variable.and_then(|path| std::path::absolute(path).ok());
     // Where we were started must not matter: the folder may be gone, and no child is to look into it.
     let _ = std::env::set_current_dir("/");
-    let config = match Config::load(config.as_deref(), variable.as_deref().map(Path::as_os_str)) {
+    let config = match Config::load(
+        cli.config.as_deref(),
+        variable.as_deref().map(Path::as_os_str),
+    ) {
         Ok(config) => config,
         Err(problems) => return self::config::refuse(cli, is_run, &problems),
     };
@@ -77,7 +78,7 @@ pub fn dispatch(cli: &Cli) -> Exit {
     let host = Host::new(
         config,
         environment,
-        env_file.as_deref(),
+        cli.env_file.as_deref(),
         interrupt,
         Arc::new(move |event| progress.event(event)),
     );
@@ -86,15 +87,12 @@ pub fn dispatch(cli: &Cli) -> Exit {
         Command::Run(args) => run::run(&host, args, now),
         Command::Check(args) => check::check(&host, args, now),
         Command::List(args) => list::list(&host, args, now),
+        Command::Verify(args) => verify::verify(&host, args, now),
+        Command::Restore(args) => restore::restore(&host, args, now),
         Command::Config(json) => config::show(json, &host.config),
         Command::Completions { shell } => packaging::completions(*shell),
         Command::Man => packaging::man(),
     }
-}
-
-/// A path that is meant relative to where we were started.
-fn absolute(path: Option<&Path>) -> Option<PathBuf> {
-    path.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 /// To stdout. A reader that went away is none of our errors.

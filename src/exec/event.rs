@@ -35,6 +35,8 @@ pub enum Step {
     Retention,
     /// The verdict.
     Report,
+    /// The way back.
+    Restore,
 }
 
 impl fmt::Display for Step {
@@ -53,6 +55,7 @@ impl fmt::Display for Step {
             Self::Commit => "commit",
             Self::Retention => "retention",
             Self::Report => "report",
+            Self::Restore => "restore",
         })
     }
 }

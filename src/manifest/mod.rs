@@ -5,15 +5,19 @@
 
 mod entries;
 mod mark;
+mod stored;
+mod stream;
 mod summary;
 
 use std::io::{self, Write};
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 use crate::tree::{LeftOut, Tree};
 pub use mark::{Mark, dataset_prefix, folder};
+pub use stored::{Stored, StoredTree};
 pub use summary::{DatasetSummary, Summary};
 
 /// Readers refuse another major version and accept unknown fields.
@@ -51,6 +55,22 @@ pub struct Head {
     pub timestamp: Timestamp,
     /// When it began, RFC 3339.
     pub started: String,
+}
+
+impl Head {
+    /// Whether this version may read on.
+    ///
+    /// # Errors
+    /// Where the major version is another one.
+    pub fn readable(&self) -> Result<()> {
+        let major = self.schema.major;
+        ensure!(
+            major == MAJOR,
+            "the manifest of {} has format {major}, and this version reads format {MAJOR}: use a newer opencode-backup",
+            self.timestamp
+        );
+        Ok(())
+    }
 }
 
 /// `<timestamp>.started.json`.

@@ -1,14 +1,12 @@
 //! What a listing needs of a manifest, read as a stream: a manifest of 200,000 files has 60 MB, and twenty of
 //! them are read at once.
 
-use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::io::Read;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::{ExportRecord, Head, MAJOR};
+use super::{ExportRecord, Head, stream};
 
 /// What a listing needs of a manifest; the entries are skipped while reading.
 #[derive(Clone, Debug, Deserialize)]
@@ -47,60 +45,17 @@ impl Summary {
     /// # Errors
     /// What `source` says, or where something is no manifest, or one of another major version.
     pub fn read(source: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<Self>> {
-        let (sender, receiver) = sync_channel(16);
-        thread::scope(|scope| {
-            let parser = scope.spawn(|| {
-                Self::parse(Pieces {
-                    receiver,
-                    piece: Vec::new(),
-                    at: 0,
-                })
-            });
-            // A parser that gave up does not listen any more, and says why below.
-            let source = source(&mut |bytes| drop(sender.send(bytes.to_vec())));
-            drop(sender);
-            let parsed = parser
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            source.and(parsed)
-        })
+        stream::parse(u64::MAX, source, Self::parse)
     }
 
     fn parse(reader: impl Read) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for summary in serde_json::Deserializer::from_reader(reader).into_iter::<Self>() {
             let summary = summary.context("reading a manifest")?;
-            let major = summary.head.schema.major;
-            if major != MAJOR {
-                bail!(
-                    "the manifest of {} has format {major}, and this version reads format {MAJOR}: use a newer opencode-backup",
-                    summary.head.timestamp
-                );
-            }
+            summary.head.readable()?;
             all.push(summary);
         }
         Ok(all)
-    }
-}
-
-/// Pieces from another thread, as one stream.
-struct Pieces {
-    receiver: Receiver<Vec<u8>>,
-    piece: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() {
-            match self.receiver.recv() {
-                Ok(piece) => (self.piece, self.at) = (piece, 0),
-                Err(_) => return Ok(0),
-            }
-        }
-        let read = (&self.piece[self.at..]).read(buffer)?;
-        self.at += read;
-        Ok(read)
     }
 }
 

@@ -85,10 +85,7 @@ pub fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> 
     if sync.checksum {
         cmd = cmd.arg("--checksum");
     }
-    if let Some(limit) = &remote.bandwidth {
-        cmd = cmd.args(["--bwlimit", limit]);
-    }
-    Ok(finish(cmd, remote))
+    Ok(finish(limited(cmd, remote), remote))
 }
 
 /// What the bucket holds of these patterns, in one process. Directories that no pattern names are not
@@ -134,6 +131,66 @@ pub fn list_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Comman
         ])
         .args(SMALL_RETRIES);
     Ok(finish(cmd, remote))
+}
+
+/// Downloads and hashes all below a prefix: `MD5  name`, a line each.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+    let sh = Shell::new()?;
+    let target = at(remote, below);
+    let cmd = common(
+        cmd!(sh, "{rclone} hashsum MD5 --download {target}"),
+        remote,
+        LIST_ENCODING,
+    )
+    .args([
+        "--fast-list",
+        "--checkers",
+        "8",
+        "--stats",
+        "1s",
+        "--stats-log-level",
+        "NOTICE",
+    ]);
+    Ok(finish(limited(cmd, remote), remote))
+}
+
+/// All below a prefix into a local directory.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn fetch(
+    rclone: &Path,
+    remote: &Remote,
+    below: &str,
+    directory: &Path,
+    tuning: Tuning,
+) -> Result<Command> {
+    let sh = Shell::new()?;
+    let source = at(remote, below);
+    let cmd = common(
+        cmd!(sh, "{rclone} copy {source} {directory}"),
+        remote,
+        STORE_ENCODING,
+    )
+    .args([
+        "--stats",
+        "1s",
+        "--stats-log-level",
+        "NOTICE",
+        "--fast-list",
+    ])
+    .args(tuning.flags());
+    Ok(finish(limited(cmd, remote), remote))
+}
+
+fn limited<'s>(cmd: Cmd<'s>, remote: &Remote) -> Cmd<'s> {
+    match &remote.bandwidth {
+        Some(limit) => cmd.args(["--bwlimit", limit]),
+        None => cmd,
+    }
 }
 
 /// One object.

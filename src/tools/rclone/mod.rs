@@ -147,6 +147,38 @@ impl Rclone {
         self.list(label, command, take, None)
     }
 
+    /// Downloads all below a prefix and hashes it; names as [`names::listed`] gives them.
+    ///
+    /// # Errors
+    /// Where something cannot be read.
+    pub fn hash_downloads(
+        &self,
+        label: Label,
+        below: &str,
+        take: &mut dyn FnMut(&str, [u8; 16]),
+    ) -> Result<()> {
+        let mut bad = None;
+        let mut line = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            match text
+                .split_once("  ")
+                .map(|(md5, name)| (parse_md5(md5), name))
+            {
+                Some((Ok(md5), name)) => take(name, md5),
+                _ => bad = Some(anyhow!("the line {text:.200}")),
+            }
+        };
+        let mut job = self.job(
+            label,
+            args::hash_downloads(&self.program, &self.remote, below)?,
+        );
+        job.stdout = Stdout::Lines(&mut line);
+        self.runner.run(job)?;
+        bad.map_or(Ok(()), |error| {
+            Err(error.context("what `rclone hashsum` printed"))
+        })
+    }
+
     /// One object, if it is there.
     ///
     /// # Errors
@@ -263,11 +295,11 @@ impl Rclone {
             .with_context(|| format!("deleting {key}"))
     }
 
-    /// Runs an upload.
+    /// Runs an upload or a download.
     ///
     /// # Errors
     /// Any exit code but 0.
-    pub fn sync(&self, label: Label, command: Command) -> Result<Finished> {
+    pub fn transfer(&self, label: Label, command: Command) -> Result<Finished> {
         Ok(self.runner.run(self.job(label, command))?)
     }
 

@@ -1,0 +1,172 @@
+//! `restore`: a backup back into a directory of its own.
+
+use log::{error, info, warn};
+
+use super::{complain, print, print_json};
+use crate::backup::outcome::Exit;
+use crate::chosen::{Chosen, Which};
+use crate::cli::{From, Restore};
+use crate::exec::Step;
+use crate::host::Host;
+use crate::lock::{self, NoLock};
+use crate::preflight;
+use crate::restore::{self, Destination, Failure, Part};
+use crate::snapshot_name::SnapshotName;
+use crate::space::Bytes;
+use crate::timestamp::Timestamp;
+use crate::tools::rclone::Rclone;
+
+/// Restores.
+pub fn restore(host: &Host, args: &Restore, now: Timestamp) -> Exit {
+    match args.from {
+        From::Bucket => from_bucket(host, args, now),
+        From::Snapshot => from_snapshot(host, args),
+    }
+}
+
+fn from_bucket(host: &Host, args: &Restore, now: Timestamp) -> Exit {
+    let rclone = match preflight::rclone(host) {
+        Ok(rclone) => rclone,
+        Err(unmet) => {
+            complain(&unmet);
+            return Exit::Unmet;
+        }
+    };
+    let chosen = match Chosen::ask(args.which, &rclone, &host.config, now) {
+        Ok(chosen) => chosen,
+        Err(problem) => return refused(host, &problem),
+    };
+    let destination = match Destination::new(&args.to, chosen.timestamp, &host.config) {
+        Ok(destination) => destination,
+        Err(problem) => return refused(host, &problem),
+    };
+    let manifest = match chosen.manifest(Step::Restore, &rclone, &host.config) {
+        Ok(manifest) => manifest,
+        Err(problem) => return ended(host, Failure::Other(problem), &destination),
+    };
+    let parts = match restore::parts_of(manifest, &args.dataset, chosen.timestamp) {
+        Ok(parts) => parts,
+        Err(problem) => return refused(host, &problem),
+    };
+    carry_out(
+        host,
+        Some(&rclone),
+        args,
+        chosen.timestamp,
+        &parts,
+        &destination,
+    )
+}
+
+fn from_snapshot(host: &Host, args: &Restore) -> Exit {
+    // Shared: other restores may read too, but nothing prunes what we read.
+    let _lock = match lock::shared(&host.config.snapshot_dir) {
+        Ok(lock) => lock,
+        Err(NoLock::Held) => {
+            error!(
+                "a run is under way and may prune what would be read: wait for its end, or restore from the bucket"
+            );
+            return Exit::Locked;
+        }
+        Err(NoLock::Failed(problem)) => {
+            error!(
+                "{} cannot be locked: {problem}",
+                host.config.snapshot_dir.display()
+            );
+            return Exit::Unmet;
+        }
+    };
+    let timestamp = match (args.which, crate::snapshots::named(&host.config)) {
+        (Which::At(timestamp), _) => timestamp,
+        (Which::Latest, Ok(named)) if !named.is_empty() => named[0].1,
+        (Which::Latest, Ok(_)) => {
+            return refused(
+                host,
+                &anyhow::anyhow!("{} holds no snapshot", host.config.snapshot_dir.display()),
+            );
+        }
+        (Which::Latest, Err(problem)) => return refused(host, &problem.into()),
+    };
+    let snapshot =
+        SnapshotName::of(&host.config.subvolume, timestamp).path(&host.config.snapshot_dir);
+    let destination = match Destination::new(&args.to, timestamp, &host.config) {
+        Ok(destination) => destination,
+        Err(problem) => return refused(host, &problem),
+    };
+    match restore::parts_of_snapshot(host, &snapshot, &args.dataset) {
+        Ok(parts) => carry_out(host, None, args, timestamp, &parts, &destination),
+        Err(problem) => refused(host, &problem),
+    }
+}
+
+fn carry_out(
+    host: &Host,
+    rclone: Option<&Rclone>,
+    args: &Restore,
+    timestamp: Timestamp,
+    parts: &[Part],
+    destination: &Destination,
+) -> Exit {
+    let restored = match restore::restore(host, rclone, parts, destination) {
+        Ok(restored) => restored,
+        Err(failure) => return ended(host, failure, destination),
+    };
+    if restored.unowned > 0 {
+        warn!(
+            "{} entries have another owner than in the backup, since only root may set owners: chown them before the service reads them",
+            restored.unowned
+        );
+    }
+    info!(
+        "{timestamp} is restored: {} files, {} in {}",
+        restored.files,
+        Bytes(restored.bytes),
+        destination.path.display()
+    );
+    if args.json.json {
+        return print_json(&serde_json::json!({
+            "timestamp": timestamp,
+            "to": destination.path.to_string_lossy(),
+            "datasets": parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(),
+            "files": restored.files,
+            "bytes": restored.bytes,
+            "owners_not_set": restored.unowned,
+        }));
+    }
+    print(&restore::handover(host, parts, destination));
+    Exit::Done
+}
+
+fn refused(host: &Host, problem: &anyhow::Error) -> Exit {
+    if let Some(signal) = host.interrupt.signal() {
+        return Exit::of_signal(signal);
+    }
+    error!("nothing was restored: {problem:#}");
+    Exit::Unmet
+}
+
+fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
+    let stage = destination.stage.display();
+    match (host.interrupt.signal(), failure) {
+        (Some(signal), _) => {
+            error!(
+                "stopped because we received {signal}; {} is as it was, and a second call goes on from {stage}",
+                destination.path.display()
+            );
+            Exit::of_signal(signal)
+        }
+        (None, Failure::Difference(what)) => {
+            error!(
+                "nothing was put in place, since what is stored is not what the manifest says: {what}"
+            );
+            Exit::Difference
+        }
+        (None, Failure::Other(problem)) => {
+            error!(
+                "nothing was put in place: {problem:#}; {} is as it was, and a second call goes on from {stage}",
+                destination.path.display()
+            );
+            Exit::Unexpected
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `verify`: stored backups against their manifests.
+
+use log::error;
+use serde::Serialize;
+
+use super::{complain, print, print_json};
+use crate::backup::outcome::Exit;
+use crate::catalog::Remote;
+use crate::chosen::Chosen;
+use crate::cli::Verify;
+use crate::exec::{Label, Step};
+use crate::host::Host;
+use crate::manifest::Mark;
+use crate::preflight;
+use crate::space::Bytes;
+use crate::timestamp::Timestamp;
+use crate::tools::rclone::Rclone;
+use crate::verify;
+
+#[derive(Serialize)]
+struct Verdict {
+    timestamp: Timestamp,
+    dataset: String,
+    files: u64,
+    bytes: u64,
+    differences: Vec<String>,
+}
+
+/// Verifies one backup, or all.
+pub fn verify(host: &Host, args: &Verify, now: Timestamp) -> Exit {
+    let rclone = match preflight::rclone(host) {
+        Ok(rclone) => rclone,
+        Err(unmet) => {
+            complain(&unmet);
+            return Exit::Unmet;
+        }
+    };
+    let chosen = match choose(host, args, &rclone, now) {
+        Ok(chosen) => chosen,
+        Err(problem) => {
+            error!("{problem:#}");
+            return host
+                .interrupt
+                .signal()
+                .map_or(Exit::Unexpected, Exit::of_signal);
+        }
+    };
+    let (mut verdicts, mut failed) = (Vec::new(), false);
+    for chosen in chosen {
+        if let Err(problem) = one(host, args, &rclone, chosen, &mut verdicts) {
+            error!("{} cannot be verified: {problem:#}", chosen.timestamp);
+            failed = true;
+        }
+        if let Some(signal) = host.interrupt.signal() {
+            return Exit::of_signal(signal);
+        }
+    }
+    if args.json.json {
+        print_json(&verdicts);
+    } else {
+        verdicts
+            .iter()
+            .for_each(|verdict| print(&verdict.to_string()));
+    }
+    match verdicts
+        .iter()
+        .any(|verdict| !verdict.differences.is_empty())
+    {
+        true => Exit::Difference,
+        false if failed => Exit::Unexpected,
+        false => Exit::Done,
+    }
+}
+
+fn choose(
+    host: &Host,
+    args: &Verify,
+    rclone: &Rclone,
+    now: Timestamp,
+) -> anyhow::Result<Vec<Chosen>> {
+    let marks = Remote::ask(rclone, &host.config, 0)?.marks;
+    if !args.all {
+        return Ok(vec![Chosen::find(args.which, &marks, now)?]);
+    }
+    let complete = marks
+        .iter()
+        .rev()
+        .filter(|(_, marks)| marks.contains(&Mark::Complete));
+    Ok(complete
+        .map(|(timestamp, _)| Chosen {
+            timestamp: *timestamp,
+            mark: Mark::Complete,
+        })
+        .collect())
+}
+
+fn one(
+    host: &Host,
+    args: &Verify,
+    rclone: &Rclone,
+    chosen: Chosen,
+    verdicts: &mut Vec<Verdict>,
+) -> anyhow::Result<()> {
+    for dataset in chosen
+        .manifest(Step::Verify, rclone, &host.config)?
+        .datasets
+    {
+        let label = Label::of(Step::Verify, &dataset.name);
+        let differences = match args.download {
+            true => verify::downloaded(rclone, label, &dataset.tree, &dataset.prefix)?,
+            false => verify::differences(rclone, label, &dataset.tree, &dataset.prefix)?,
+        };
+        let (files, bytes) = dataset.tree.totals();
+        verdicts.push(Verdict {
+            timestamp: chosen.timestamp,
+            dataset: dataset.name.to_string(),
+            files,
+            bytes,
+            differences,
+        });
+    }
+    Ok(())
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (timestamp, dataset) = (self.timestamp, &self.dataset);
+        if self.differences.is_empty() {
+            return write!(
+                f,
+                "{timestamp}  {dataset}  ok: {} files, {}",
+                self.files,
+                Bytes(self.bytes)
+            );
+        }
+        write!(
+            f,
+            "{timestamp}  {dataset}  DIFFERS: {} differences",
+            self.differences.len()
+        )?;
+        for difference in &self.differences {
+            write!(f, "\n  {difference}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Every byte in the stage against the manifest, then what a bucket cannot hold: links, empty directories,
+//! owners, modes, times.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use md5::{Digest as _, Md5};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, fchownat};
+
+use crate::interrupt::Interrupt;
+use crate::tree::{Node, NodeKind, Tree, shown};
+
+const BUFFER: usize = 256 * 1024;
+
+/// Compares the files in a directory with a tree. What differs and what does not belong there is removed, so
+/// that a second fetch brings it anew; the differences come back.
+///
+/// # Errors
+/// Where something cannot be read or removed, or we were told to stop.
+pub fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Result<Vec<String>> {
+    let mut differences = Vec::new();
+    let mut buffer = vec![0; BUFFER];
+    for node in &tree.nodes {
+        if let Some(signal) = interrupt.signal() {
+            bail!("stopped because we received {signal}");
+        }
+        let NodeKind::File { size, md5 } = &node.kind else {
+            continue;
+        };
+        let path = directory.join(OsStr::from_bytes(&node.path));
+        match digest(&path, &mut buffer) {
+            Ok(found) if (found.0, Some(found.1)) == (*size, *md5) => {}
+            Ok((found, _)) if found != *size => {
+                differences.push(format!(
+                    "{} has {found} bytes, not {size}",
+                    shown(&node.path)
+                ));
+                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+            Ok(_) => {
+                differences.push(format!("{} has other contents (MD5)", shown(&node.path)));
+                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                differences.push(format!("{} is missing", shown(&node.path)))
+            }
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        }
+    }
+    Ok(differences)
+}
+
+fn digest(path: &Path, buffer: &mut [u8]) -> io::Result<(u64, [u8; 16])> {
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path)?;
+    let (mut md5, mut length) = (Md5::new(), 0);
+    loop {
+        match file.read(buffer)? {
+            0 => return Ok((length, md5.finalize().into())),
+            read => {
+                length += read as u64;
+                md5.update(&buffer[..read]);
+            }
+        }
+    }
+}
+
+/// Removes what a tree does not hold: objects that somebody else put there, rclone's unfinished files.
+///
+/// # Errors
+/// Where something cannot be removed.
+pub fn remove_strangers(directory: &Path, tree: &Tree) -> Result<Vec<String>> {
+    let known: HashSet<&[u8]> = tree.nodes.iter().map(|node| &*node.path).collect();
+    let mut strangers = Vec::new();
+    sweep(directory, Vec::new(), &known, &mut strangers)?;
+    Ok(strangers)
+}
+
+fn sweep(
+    directory: &Path,
+    below: Vec<u8>,
+    known: &HashSet<&[u8]>,
+    strangers: &mut Vec<String>,
+) -> Result<()> {
+    for entry in
+        fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?
+    {
+        let entry = entry?;
+        let mut path = below.clone();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend(entry.file_name().into_vec());
+        let is_dir = entry.file_type()?.is_dir();
+        if !known.contains(path.as_slice()) {
+            let gone = if is_dir {
+                fs::remove_dir_all(entry.path())
+            } else {
+                fs::remove_file(entry.path())
+            };
+            gone.with_context(|| format!("removing {}", entry.path().display()))?;
+            strangers.push(shown(&path));
+        } else if is_dir {
+            sweep(&entry.path(), path, known, strangers)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many owners could not be set, since we are not root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unowned(pub u64);
+
+/// Directories, links, owners, modes and times, as the manifest has them.
+///
+/// # Errors
+/// Where the file system refuses, but for owners that only root may set: those are counted.
+pub fn finish(directory: &Path, tree: &Tree) -> Result<Unowned> {
+    let mut unowned = Unowned::default();
+    for node in &tree.nodes {
+        let path = directory.join(OsStr::from_bytes(&node.path));
+        match &node.kind {
+            NodeKind::Directory => match fs::create_dir(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error).with_context(|| format!("making {}", path.display()));
+                }
+                _ => {}
+            },
+            NodeKind::Symlink(target) => {
+                symlink(OsStr::from_bytes(target), &path)
+                    .with_context(|| format!("making the link {}", path.display()))?;
+                own(&path, node, &mut unowned)?;
+            }
+            NodeKind::File { .. } => own(&path, node, &mut unowned)?,
+        }
+    }
+    // Innermost first: a directory's time is right only when nothing is made in it any more.
+    for node in tree
+        .nodes
+        .iter()
+        .rev()
+        .filter(|node| node.kind == NodeKind::Directory)
+    {
+        own(
+            &directory.join(OsStr::from_bytes(&node.path)),
+            node,
+            &mut unowned,
+        )?;
+    }
+    Ok(unowned)
+}
+
+fn own(path: &Path, node: &Node, unowned: &mut Unowned) -> Result<()> {
+    let what = || format!("setting owner, mode and time of {}", path.display());
+    let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
+    match fchownat(
+        AT_FDCWD,
+        path,
+        Some(uid),
+        Some(gid),
+        AtFlags::AT_SYMLINK_NOFOLLOW,
+    ) {
+        Ok(()) => {}
+        Err(Errno::EPERM) => unowned.0 += 1,
+        Err(error) => return Err(error).with_context(what),
+    }
+    if !matches!(node.kind, NodeKind::Symlink(_)) {
+        // After the owner: changing that takes set-user-id away.
+        fs::set_permissions(path, fs::Permissions::from_mode(node.mode)).with_context(what)?;
+    }
+    let (seconds, nanoseconds) = node.mtime;
+    let time = TimeSpec::new(seconds, nanoseconds.into());
+    utimensat(
+        AT_FDCWD,
+        path,
+        &time,
+        &time,
+        UtimensatFlags::NoFollowSymlink,
+    )
+    .with_context(what)
+}

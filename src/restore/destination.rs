@@ -1,0 +1,210 @@
+//! Where a restore goes, and the stage in which it is made ready.
+//!
+//! The stage is beside the directory and takes its place in one rename. A mount point or a subvolume cannot be
+//! replaced by a rename: there the stage is inside, and its parts move up when all of them are checked.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::config::Config;
+use crate::space::{Bytes, Space};
+use crate::timestamp::Timestamp;
+
+/// Btrfs gives the root of every subvolume this inode number.
+const SUBVOLUME_ROOT: u64 = 256;
+
+/// A directory that may be restored into.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The directory.
+    pub path: PathBuf,
+    /// Where it is made ready.
+    pub stage: PathBuf,
+    inside: bool,
+}
+
+impl Destination {
+    /// Accepts an absent or empty directory outside the live tree. Nothing is made yet.
+    ///
+    /// # Errors
+    /// Why not this one, and which would do.
+    pub fn new(path: &Path, timestamp: Timestamp, config: &Config) -> Result<Self> {
+        let name = path.file_name().with_context(|| {
+            format!("{} has no name: give a directory below it", path.display())
+        })?;
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let parent = parent.canonicalize().with_context(|| {
+            format!(
+                "the folder {} must be there; create it, or choose another one",
+                parent.display()
+            )
+        })?;
+        let path = parent.join(name);
+        refuse_live(&path, config)?;
+        let staged = format!(".{}.opencode-backup-{timestamp}", name.to_string_lossy());
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self {
+                    stage: parent.join(staged),
+                    path,
+                    inside: false,
+                });
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("looking at {}", path.display()));
+            }
+        };
+        ensure!(
+            metadata.is_dir(),
+            "{} is not a directory: give one that is absent or empty",
+            path.display()
+        );
+        let parent_device = fs::metadata(&parent)?.dev();
+        let inside = metadata.dev() != parent_device || metadata.ino() == SUBVOLUME_ROOT;
+        let stage = if inside {
+            path.join(&staged)
+        } else {
+            parent.join(&staged)
+        };
+        let resumes = inside && stage.is_dir();
+        if !resumes {
+            for entry in
+                fs::read_dir(&path).with_context(|| format!("reading {}", path.display()))?
+            {
+                let name = entry?.file_name();
+                // What every new file system has.
+                if !(inside && name == "lost+found") {
+                    bail!(
+                        "{} is not empty (it holds {}): give one that is absent or empty",
+                        path.display(),
+                        name.to_string_lossy()
+                    );
+                }
+            }
+        }
+        Ok(Self {
+            path,
+            stage,
+            inside,
+        })
+    }
+
+    /// Whether an interrupted restore of the same backup left something to go on from.
+    pub fn resumes(&self) -> bool {
+        self.stage.is_dir()
+    }
+
+    /// Whether there is room for so many more bytes.
+    ///
+    /// # Errors
+    /// How much there is, and how much it takes.
+    pub fn check_room(&self, bytes: u64) -> Result<()> {
+        let at = self.stage.parent().unwrap_or(Path::new("/"));
+        let there = if self.resumes() { used(&self.stage) } else { 0 };
+        let needed = bytes.saturating_sub(there);
+        match Space::of(at) {
+            Some(space) if space.free < needed => bail!(
+                "{} has {} free, and {} are to come: choose a larger file system",
+                at.display(),
+                Bytes(space.free),
+                Bytes(needed)
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the stage, for us alone. Parts that an interrupted call had already moved up go back into it.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn open_stage<'p>(&self, parts: impl Iterator<Item = &'p str>) -> Result<()> {
+        self.make_stage()?;
+        for part in parts.filter(|_| self.inside) {
+            let (up, staged) = (self.path.join(part), self.stage.join(part));
+            if fs::symlink_metadata(&up).is_ok_and(|metadata| metadata.is_dir()) {
+                fs::rename(&up, &staged)
+                    .with_context(|| format!("taking {} back into the stage", up.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make_stage(&self) -> Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.stage) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let metadata = fs::symlink_metadata(&self.stage)?;
+                let ours = metadata.uid() == nix::unistd::geteuid().as_raw();
+                ensure!(
+                    metadata.is_dir() && ours,
+                    "{} is in the way: remove it",
+                    self.stage.display()
+                );
+                Ok(())
+            }
+            result => result.with_context(|| format!("making the stage {}", self.stage.display())),
+        }
+    }
+
+    /// Puts the stage in the directory's place.
+    ///
+    /// # Errors
+    /// Where that fails; the stage is then still whole.
+    pub fn put_in_place(&self, mode: u32) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let placing = || {
+            format!(
+                "putting {} in the place of {}",
+                self.stage.display(),
+                self.path.display()
+            )
+        };
+        if !self.inside {
+            fs::set_permissions(&self.stage, fs::Permissions::from_mode(mode))
+                .with_context(placing)?;
+            // Takes the place of an absent directory or of an empty one, and of nothing else.
+            return fs::rename(&self.stage, &self.path).with_context(placing);
+        }
+        for entry in fs::read_dir(&self.stage).with_context(placing)? {
+            let entry = entry.with_context(placing)?;
+            fs::rename(entry.path(), self.path.join(entry.file_name())).with_context(placing)?;
+        }
+        fs::remove_dir(&self.stage).with_context(placing)
+    }
+}
+
+/// The datasets' own directories, what is in them, and the snapshots.
+fn refuse_live(path: &Path, config: &Config) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let live = config
+        .datasets
+        .values()
+        .map(|dataset| real(&config.subvolume.join(&dataset.path)));
+    for taken in live.chain([real(&config.snapshot_dir)]) {
+        ensure!(
+            !path.starts_with(&taken) && !taken.starts_with(path),
+            "{} belongs to the live tree ({}): restore somewhere else, look at it, and move it there yourself",
+            path.display(),
+            taken.display()
+        );
+    }
+    Ok(())
+}
+
+fn used(directory: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => used(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

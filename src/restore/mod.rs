@@ -1,0 +1,265 @@
+//! Getting it back: fetched into a stage, every byte checked against the manifest, then put in place whole.
+//!
+//! Needs neither lock, `/persist` nor privileges: the host that it runs on may be a new one.
+
+mod apply;
+mod destination;
+mod fetch;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use log::{info, warn};
+
+pub use destination::Destination;
+
+use crate::exec::{Label, Step};
+use crate::host::Host;
+use crate::space::Bytes;
+use crate::timestamp::Timestamp;
+use crate::tools::rclone::Rclone;
+use crate::tree::Tree;
+
+/// A dataset that is to come back.
+pub struct Part {
+    /// Its name, and that of its directory.
+    pub name: String,
+    /// Its files, each with its MD5.
+    pub tree: Tree,
+    /// Where they are.
+    pub source: Source,
+}
+
+/// Where a dataset is restored from.
+pub enum Source {
+    /// Below this prefix.
+    Bucket(String),
+    /// In this directory of a snapshot.
+    Snapshot(PathBuf),
+}
+
+/// Why nothing was put in place.
+pub enum Failure {
+    /// What is stored is not what the manifest says.
+    Difference(String),
+    /// Something else.
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// What was restored.
+pub struct Restored {
+    /// Number of files.
+    pub files: u64,
+    /// Their sizes in all.
+    pub bytes: u64,
+    /// How many owners could not be set.
+    pub unowned: u64,
+}
+
+/// Restores parts of one backup.
+///
+/// # Errors
+/// Why nothing was put in place. What was fetched stays in the stage, for a second call to go on from.
+pub fn restore(
+    host: &Host,
+    rclone: Option<&Rclone>,
+    parts: &[Part],
+    to: &Destination,
+) -> Result<Restored, Failure> {
+    let (files, bytes) = parts
+        .iter()
+        .map(|part| part.tree.totals())
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    to.check_room(bytes)?;
+    if to.resumes() {
+        info!(step = "restore"; "going on from {}, which an interrupted restore left", to.stage.display());
+    }
+    to.open_stage(parts.iter().map(|part| part.name.as_str()))?;
+    let mut unowned = 0;
+    for part in parts {
+        let into = to.stage.join(&part.name);
+        fetched(host, rclone, part, &into)?;
+        unowned += apply::finish(&into, &part.tree)?.0;
+        let (files, bytes) = part.tree.totals();
+        info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {files} files, {}, every byte checked", part.name, Bytes(bytes));
+    }
+    if let Some(signal) = host.interrupt.signal() {
+        return Err(Failure::Other(anyhow::anyhow!(
+            "stopped because we received {signal}; a second call goes on from {}",
+            to.stage.display()
+        )));
+    }
+    sync(&to.stage);
+    to.put_in_place(0o755)?;
+    Ok(Restored {
+        files,
+        bytes,
+        unowned,
+    })
+}
+
+/// Fetches and checks; what arrived damaged is fetched once more.
+fn fetched(host: &Host, rclone: Option<&Rclone>, part: &Part, into: &Path) -> Result<(), Failure> {
+    for attempt in [1, 2] {
+        match (&part.source, rclone) {
+            (Source::Bucket(prefix), Some(rclone)) => {
+                fetch::from_bucket(rclone, &part.name, &part.tree, prefix, into)?
+            }
+            (Source::Snapshot(from), _) => {
+                fetch::from_snapshot(from, &part.tree, into, &host.interrupt)?
+            }
+            (Source::Bucket(_), None) => {
+                return Err(Failure::Other(anyhow::anyhow!("rclone is needed")));
+            }
+        }
+        for stranger in apply::remove_strangers(into, &part.tree)? {
+            warn!(step = "restore", dataset = part.name.as_str(); "{}: {stranger} is not in the manifest and was left out", part.name);
+        }
+        let differences = apply::check(into, &part.tree, &host.interrupt)?;
+        if differences.is_empty() {
+            return Ok(());
+        }
+        if attempt == 2 {
+            return Err(Failure::Difference(format!(
+                "{}: {}",
+                part.name,
+                differences.join("; ")
+            )));
+        }
+        warn!(step = "restore", dataset = part.name.as_str(); "{}: {}; fetching it again", part.name, differences.join("; "));
+    }
+    Ok(())
+}
+
+/// The stage on the disk before it counts.
+fn sync(path: &Path) {
+    if let Ok(directory) = fs::File::open(path) {
+        // Where this fails, the kernel's own write-back does the same a little later.
+        let _ = nix::unistd::syncfs(&directory);
+    }
+}
+
+/// The parts of a manifest that were asked for.
+///
+/// # Errors
+/// Where one is not in it.
+pub fn parts_of(
+    manifest: crate::manifest::Stored,
+    wanted: &[crate::config::DatasetName],
+    timestamp: Timestamp,
+) -> Result<Vec<Part>> {
+    let mut there = manifest.datasets;
+    for name in wanted {
+        if !there.iter().any(|dataset| dataset.name == *name) {
+            match manifest
+                .failed
+                .iter()
+                .find(|failed| failed.name == name.as_str())
+            {
+                Some(failed) => bail!(
+                    "{name} is not safely stored in {timestamp}: {}",
+                    failed.error
+                ),
+                None => {
+                    let names: Vec<&str> =
+                        there.iter().map(|dataset| dataset.name.as_str()).collect();
+                    bail!(
+                        "{timestamp} has no dataset {name}; it has {}",
+                        names.join(", ")
+                    );
+                }
+            }
+        }
+    }
+    if wanted.is_empty() && !manifest.complete {
+        let whole: Vec<String> = there
+            .iter()
+            .map(|dataset| format!("--dataset {}", dataset.name))
+            .collect();
+        bail!(
+            "{timestamp} is a partial backup: name what is to come back of it ({})",
+            whole.join(", ")
+        );
+    }
+    there.retain(|dataset| wanted.is_empty() || wanted.contains(&dataset.name));
+    Ok(there
+        .into_iter()
+        .map(|dataset| Part {
+            name: dataset.name.to_string(),
+            tree: dataset.tree,
+            source: Source::Bucket(dataset.prefix),
+        })
+        .collect())
+}
+
+/// The parts of a local snapshot, read once for their MD5s.
+///
+/// # Errors
+/// Where a dataset is not in it.
+pub fn parts_of_snapshot(
+    host: &Host,
+    snapshot: &Path,
+    wanted: &[crate::config::DatasetName],
+) -> Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    for name in wanted {
+        if !host.config.datasets.contains_key(name) {
+            bail!("there is no dataset {name} in the configuration");
+        }
+    }
+    for (name, dataset) in &host.config.datasets {
+        if !wanted.is_empty() && !wanted.contains(name) {
+            continue;
+        }
+        let tree = crate::backup::tree_of(snapshot, dataset, &host.interrupt)
+            .map_err(|problem| anyhow::anyhow!("{problem}"))
+            .with_context(|| format!("the dataset {name} in {}", snapshot.display()))?;
+        parts.push(Part {
+            name: name.to_string(),
+            tree,
+            source: Source::Snapshot(snapshot.join(&dataset.path)),
+        });
+    }
+    Ok(parts)
+}
+
+/// How the data gets to where the service expects it, with the reader's own paths.
+pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
+    let mut lines = vec![
+        "# to put it in place:".to_owned(),
+        "systemctl stop opencode-memory-pod.service".to_owned(),
+    ];
+    for part in parts {
+        let Some((_, dataset)) = host
+            .config
+            .datasets
+            .iter()
+            .find(|(name, _)| name.as_str() == part.name)
+        else {
+            continue;
+        };
+        let live = host.config.subvolume.join(&dataset.path);
+        let live = crate::exec::quote::word(live.as_os_str());
+        let restored = crate::exec::quote::word(to.path.join(&part.name).as_os_str());
+        lines.push(format!(
+            "test ! -e {live} || mv {live} {live}.before-restore"
+        ));
+        lines.push(format!(
+            "mkdir -p \"$(dirname {live})\" && mv {restored} {live}"
+        ));
+    }
+    lines.push("systemctl start opencode-memory-pod.service".to_owned());
+    lines.join("\n")
+}
+
+/// The label of everything here.
+pub fn label() -> Label {
+    Label::new(Step::Restore)
+}
