@@ -198,17 +198,17 @@ impl Walk {
                 }
                 return;
             }
+            if self.refused(name, &below) {
+                return;
+            }
             return self.directory(path, below);
         }
         if kind.is_file() {
             if self.redis && is_scratch(name) {
                 return self.leave_out(&below, "the server was in the middle of writing it");
             }
-            if let Some(refusal) = names::refusal(&below) {
-                return self.problems.push(format!(
-                    "{} cannot be stored: {refusal}; rename it",
-                    path.display()
-                ));
+            if self.refused(name, &below) {
+                return;
             }
             return self.push(
                 &metadata,
@@ -237,6 +237,22 @@ impl Walk {
             () => "a device",
         };
         self.leave_out(&below, why);
+    }
+
+    /// A name that cannot be stored: a file's, or a directory's on the way to one.
+    fn refused(&mut self, name: &[u8], below: &[u8]) -> bool {
+        let Some(refusal) = names::refusal(name) else {
+            return false;
+        };
+        let live = self
+            .subvolume
+            .join(&self.dataset)
+            .join(std::ffi::OsStr::from_bytes(below));
+        self.problems.push(format!(
+            "{} cannot be stored: {refusal}; rename it",
+            live.display()
+        ));
+        true
     }
 
     fn leave_out(&mut self, below: &[u8], why: &str) {
