@@ -67,6 +67,8 @@ pub fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> 
         remote,
         STORE_ENCODING,
     )
+    // Two names that differ only in their normalisation are two files.
+    .arg("--no-unicode-normalization")
     // Links are in the manifest; without this each prints a notice.
     .args([
         "--skip-links",
