@@ -177,6 +177,7 @@ pub fn fetch(
         remote,
         STORE_ENCODING,
     )
+    .arg("--no-unicode-normalization")
     .args([
         "--stats",
         "1s",
