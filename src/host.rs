@@ -8,7 +8,9 @@ use crate::config::Config;
 use crate::credentials::{self, Credentials, Environment};
 use crate::exec::{Event, Held, Runner};
 use crate::interrupt::Interrupt;
+use crate::manifest::{Head, Schema};
 use crate::secret::Redactor;
+use crate::timestamp::Timestamp;
 use crate::tools::Programs;
 
 /// The machine, as far as we are concerned.
@@ -64,6 +66,17 @@ impl Host {
             interrupt,
             sink,
             name,
+        }
+    }
+
+    /// What every object below `manifests/` begins with.
+    pub fn head(&self, timestamp: Timestamp) -> Head {
+        Head {
+            schema: Schema::CURRENT,
+            tool: concat!("opencode-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
+            host: self.name.clone(),
+            timestamp,
+            started: timestamp.rfc3339(),
         }
     }
 

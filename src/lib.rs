@@ -20,6 +20,7 @@ pub mod commands;
 pub mod config;
 pub mod credentials;
 pub mod env_file;
+pub mod expiry;
 pub mod exec;
 pub mod host;
 pub mod interrupt;

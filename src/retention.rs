@@ -13,13 +13,41 @@ use crate::timestamp::Timestamp;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// A directory entry that bears a name of our kind.
+/// How long, and how many at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What is older than so many days goes …
+    pub days: u32,
+    /// … but never the newest so many.
+    pub min_keep: u32,
+}
+
+impl Policy {
+    /// For snapshots.
+    pub fn local(retention: Retention) -> Self {
+        Self { days: retention.days.get(), min_keep: retention.min_keep.get() }
+    }
+
+    /// For the bucket; `None` where it is never pruned.
+    pub fn remote(retention: Retention) -> Option<Self> {
+        Some(Self { days: retention.remote_days?.get(), min_keep: retention.remote_min_keep.get() })
+    }
+
+    /// What is older than this is too old.
+    pub fn horizon(self, now: Timestamp) -> i64 {
+        now.unix().saturating_sub(i64::from(self.days) * DAY)
+    }
+}
+
+/// A snapshot, or a backup in the bucket, that may be ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The name.
     pub name: String,
     /// The time in it.
     pub timestamp: Timestamp,
+    /// Whether it is whole, so that it counts among the newest. A snapshot always is.
+    pub whole: bool,
     /// Whether it is ours.
     pub standing: Standing,
 }
@@ -27,7 +55,7 @@ pub struct Candidate {
 /// Whether a candidate is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// A read-only snapshot of our subvolume, with this subvolume id.
+    /// A read-only snapshot of our subvolume with this id; a backup of this host in the bucket, with 0.
     Ours(u64),
     /// Something else, and why: never touched.
     Foreign(String),
@@ -67,9 +95,9 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expired => f.write_str("older than retention.days"),
-            Self::Young => f.write_str("younger than retention.days"),
-            Self::AmongNewest => f.write_str("among the newest retention.min_keep"),
+            Self::Expired => f.write_str("older than the retention's days"),
+            Self::Young => f.write_str("younger than the retention's days"),
+            Self::AmongNewest => f.write_str("among the newest that are always kept"),
             Self::NewestCommitted => f.write_str("the newest that is complete in the bucket"),
             Self::Future => f.write_str("from the future: is the clock right?"),
             Self::Foreign(why) => write!(f, "not ours: {why}"),
@@ -81,7 +109,7 @@ impl fmt::Display for Reason {
 pub fn plan(
     candidates: &[Candidate],
     committed: &BTreeSet<Timestamp>,
-    policy: Retention,
+    policy: Policy,
     now: Timestamp,
 ) -> Vec<Row> {
     let mut candidates: Vec<&Candidate> = candidates.iter().collect();
@@ -91,9 +119,9 @@ pub fn plan(
             .then_with(|| a.name.cmp(&b.name))
     });
     let counts = |candidate: &&&Candidate| {
-        matches!(candidate.standing, Standing::Ours(_)) && candidate.timestamp <= now
+        matches!(candidate.standing, Standing::Ours(_)) && candidate.whole && candidate.timestamp <= now
     };
-    let min_keep = usize::try_from(policy.min_keep.get()).unwrap_or(usize::MAX);
+    let min_keep = usize::try_from(policy.min_keep).unwrap_or(usize::MAX);
     let newest: BTreeSet<Timestamp> = candidates
         .iter()
         .filter(counts)
@@ -105,9 +133,7 @@ pub fn plan(
         .filter(counts)
         .map(|candidate| candidate.timestamp)
         .find(|timestamp| committed.contains(timestamp));
-    let horizon = now
-        .unix()
-        .saturating_sub(i64::from(policy.days.get()) * DAY);
+    let horizon = policy.horizon(now);
     let decide = |candidate: &Candidate| match &candidate.standing {
         Standing::Foreign(why) => (None, Reason::Foreign(why.clone())),
         Standing::Ours(_) if candidate.timestamp > now => (None, Reason::Future),
@@ -134,12 +160,9 @@ pub fn plan(
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::Config;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -147,13 +170,8 @@ mod tests {
         Timestamp::from_unix(seconds).expect("in range")
     }
 
-    fn policy(days: u32, min_keep: u32) -> Retention {
-        let some = |number| NonZeroU32::new(number).expect("not zero");
-        Retention {
-            days: some(days),
-            min_keep: some(min_keep),
-            ..Config::default().retention
-        }
+    fn policy(days: u32, min_keep: u32) -> Policy {
+        Policy { days, min_keep }
     }
 
     fn ours(age_days: i64) -> Candidate {
@@ -161,11 +179,12 @@ mod tests {
         Candidate {
             name: format!("persist-{timestamp}"),
             timestamp,
+            whole: true,
             standing: Standing::Ours(7),
         }
     }
 
-    fn reasons(candidates: &[Candidate], committed: &[i64], policy: Retention) -> Vec<Reason> {
+    fn reasons(candidates: &[Candidate], committed: &[i64], policy: Policy) -> Vec<Reason> {
         let committed = committed.iter().map(|age| at(NOW - age * DAY)).collect();
         plan(candidates, &committed, policy, at(NOW))
             .into_iter()
@@ -205,6 +224,16 @@ mod tests {
         assert_eq!(
             reasons(&[ours(0), ours(30)], &[], policy(30, 1)),
             [Reason::AmongNewest, Reason::Young]
+        );
+    }
+
+    #[test]
+    fn what_is_not_whole_counts_for_nothing_and_goes_when_it_is_old() {
+        let half = |age| Candidate { whole: false, ..ours(age) };
+        let all = [half(1), half(40), ours(50), ours(60)];
+        assert_eq!(
+            reasons(&all, &[], policy(30, 1)),
+            [Reason::Young, Reason::Expired, Reason::AmongNewest, Reason::Expired]
         );
     }
 

@@ -63,11 +63,7 @@ pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Resu
     let mut all = Vec::new();
     for (name, timestamp) in named {
         let standing = judge.standing(&config.snapshot_dir.join(&name), &name)?;
-        all.push(Candidate {
-            name,
-            timestamp,
-            standing,
-        });
+        all.push(Candidate { name, timestamp, whole: true, standing });
     }
     Ok(all)
 }

@@ -9,7 +9,7 @@ use log::{info, warn};
 
 use super::Run;
 use crate::exec::{Label, Step};
-use crate::manifest::{self, Head, Mark, Schema, Started};
+use crate::manifest::{self, Mark, Started};
 use crate::preflight::Check;
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
@@ -233,27 +233,13 @@ impl Known {
     }
 }
 
-/// What every object below `manifests/` begins with.
-pub fn head(run: &Run<'_>) -> Head {
-    Head {
-        schema: Schema::CURRENT,
-        tool: concat!("opencode-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
-        host: run.host.name.clone(),
-        timestamp: run.timestamp,
-        started: run.timestamp.rfc3339(),
-    }
-}
-
 fn put_mark(run: &Run<'_>) -> Result<(), String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.datasets.keys();
     let prefixes = names
         .map(|name| manifest::dataset_prefix(&remote.prefix, name, run.timestamp))
         .collect();
-    let started = Started {
-        head: head(run),
-        prefixes,
-    };
+    let started = Started { head: run.host.head(run.timestamp), prefixes, export: None };
     let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))
         .map_err(|error| error.to_string())?;
     let key = Mark::Started.key(&remote.prefix, run.timestamp);

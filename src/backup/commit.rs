@@ -6,7 +6,7 @@ use log::info;
 use md5::{Digest as _, Md5};
 
 use super::Run;
-use super::bucket::{Bucket, head};
+use super::bucket::Bucket;
 use super::outcome::DatasetOutcome;
 use crate::exec::{Label, Step};
 use crate::manifest::{ExportRecord, FailedDataset, Manifest, Mark, SnapshotRecord, StoredDataset};
@@ -52,7 +52,7 @@ pub fn write(
     };
     let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
     let manifest = Manifest {
-        head: head(run),
+        head: run.host.head(run.timestamp),
         finished: Timestamp::now().rfc3339(),
         complete,
         snapshot: snapshot.clone(),

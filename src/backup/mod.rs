@@ -28,7 +28,7 @@ use crate::config::Dataset;
 use crate::exec::{Label, Step};
 use crate::host::Host;
 use crate::interrupt::Interrupt;
-use crate::lock::{self, NoLock};
+use crate::lock::{self, Lock, NoLock};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
 use crate::space::Space;
@@ -48,23 +48,21 @@ pub(crate) struct Run<'a> {
     pub timestamp: Timestamp,
 }
 
-/// Makes a backup. The prerequisites are met; the lock is taken here.
-pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> Outcome {
+/// Makes a backup. The prerequisites are met; the lock is taken here and handed back, so that its holder, and
+/// nobody else, writes down what came of it.
+pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option<Lock>) {
     let mut outcome = Outcome::default();
     let lock = match lock::exclusive(&host.config.snapshot_dir) {
         Ok(lock) => lock,
         Err(NoLock::Held) => {
             outcome.refused = Some(Refused::Locked);
-            return outcome;
+            return (outcome, None);
         }
         Err(NoLock::Failed(error)) => {
             let found = format!("{}: {error}", host.config.snapshot_dir.display());
-            outcome.refused = Some(Refused::Unmet(vec![Check::unmet(
-                "the lock",
-                found,
-                "see dmesg for errors of the disk",
-            )]));
-            return outcome;
+            let check = Check::unmet("the lock", found, "see dmesg for errors of the disk");
+            outcome.refused = Some(Refused::Unmet(vec![check]));
+            return (outcome, None);
         }
     };
     Run {
@@ -80,8 +78,7 @@ pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> Outcome {
         .ok()
         .map(|named| named.len() as u64);
     outcome.space = Space::of(&host.config.snapshot_dir);
-    drop(lock);
-    outcome
+    (outcome, Some(lock))
 }
 
 impl Run<'_> {

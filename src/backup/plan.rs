@@ -18,7 +18,7 @@ use crate::exec::{Label, Privileges, Step, quote};
 use crate::host::Host;
 use crate::manifest::{self, Mark};
 use crate::preflight::{self, Check, Ready};
-use crate::retention::{self, Candidate, Row, Standing};
+use crate::retention::{self, Candidate, Policy, Row, Standing};
 use crate::snapshot_name::SnapshotName;
 use crate::snapshots;
 use crate::timestamp::Timestamp;
@@ -223,11 +223,12 @@ impl Plan {
         candidates.push(Candidate {
             name: name.clone(),
             timestamp: run.timestamp,
+            whole: true,
             standing: Standing::Ours(0),
         });
         let mut committed = bucket.committed();
         committed.insert(run.timestamp);
-        self.retention = retention::plan(&candidates, &committed, config.retention, run.timestamp);
+        self.retention = retention::plan(&candidates, &committed, Policy::local(config.retention), run.timestamp);
         self.retention.retain(|row| row.name != name);
         let going = self
             .retention

@@ -5,7 +5,7 @@ use log::{info, warn};
 use super::Run;
 use super::bucket::Bucket;
 use super::outcome::Pruned;
-use crate::retention::{self, Reason};
+use crate::retention::{self, Policy, Reason};
 use crate::snapshots;
 use crate::tools::btrfs::Subvolume;
 
@@ -21,7 +21,7 @@ pub fn local(run: &Run<'_>, bucket: &Bucket, subvolume: &Subvolume) -> Result<Pr
         .map_err(|error| nothing(format!("{error:#}")))?;
     let mut committed = bucket.committed();
     committed.insert(run.timestamp);
-    let rows = retention::plan(&candidates, &committed, config.retention, run.timestamp);
+    let rows = retention::plan(&candidates, &committed, Policy::local(config.retention), run.timestamp);
     let foreign = rows
         .iter()
         .filter(|row| matches!(row.reason, Reason::Foreign(_)))

@@ -7,7 +7,7 @@ use crate::backup::outcome::{Exit, Outcome, Refused, exit_code};
 use crate::backup::{self, plan};
 use crate::cli::Run;
 use crate::host::Host;
-use crate::lock::{self, NoLock};
+use crate::lock::{self, Lock, NoLock};
 use crate::preflight;
 use crate::report::Report;
 use crate::timestamp::Timestamp;
@@ -24,7 +24,7 @@ pub fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
             refused: Some(Refused::Unmet(checks)),
             ..Outcome::default()
         };
-        return end(host, args, timestamp, &outcome);
+        return end(host, args, timestamp, &outcome, None);
     };
     if args.dry_run {
         let plan = match plan::make(host, &ready, timestamp) {
@@ -40,20 +40,26 @@ pub fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
         print(plan.to_string().trim_end());
         return Exit::Done;
     }
-    let outcome = backup::run(host, &ready, timestamp);
-    end(host, args, timestamp, &outcome)
+    let (outcome, lock) = backup::run(host, &ready, timestamp);
+    end(host, args, timestamp, &outcome, lock)
 }
 
-fn end(host: &Host, args: &Run, timestamp: Timestamp, outcome: &Outcome) -> Exit {
+fn end(
+    host: &Host,
+    args: &Run,
+    timestamp: Timestamp,
+    outcome: &Outcome,
+    lock: Option<Lock>,
+) -> Exit {
     if let Some(Refused::Unmet(checks)) = &outcome.refused {
         complain(checks);
     }
     let report = Report::new(host, timestamp, outcome);
     report.announce();
-    // Only the lock's holder writes the state file; a run that came too late must not hide the other's verdict.
-    match lock::exclusive(&host.config.snapshot_dir) {
-        Err(NoLock::Held) => {}
-        _held => report.save(&host.config.report.state_file),
+    // Only the lock's holder writes the state file: who came too late must not hide the other's verdict.
+    let lock = lock.map_or_else(|| lock::exclusive(&host.config.snapshot_dir), Ok);
+    if !matches!(lock, Err(NoLock::Held)) {
+        report.save(&host.config.report.state_file);
     }
     if args.json.json {
         print_json(&report);

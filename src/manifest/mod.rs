@@ -81,6 +81,9 @@ pub struct Started {
     pub head: Head,
     /// The prefixes that the run is going to fill.
     pub prefixes: Vec<String>,
+    /// The export's object, where a backup is being deleted that had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<String>,
 }
 
 /// The snapshot that was stored.

@@ -6,7 +6,7 @@ use std::io::Read;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::{ExportRecord, Head, stream};
+use super::{ExportRecord, FailedDataset, Head, Started, stream};
 
 /// What a listing needs of a manifest; the entries are skipped while reading.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Summary {
     pub complete: bool,
     /// What came of the export.
     pub export: ExportRecord,
+    /// The datasets that are not in it, and why.
+    #[serde(default)]
+    pub failed: Vec<FailedDataset>,
     /// The datasets in it.
     pub datasets: Vec<DatasetSummary>,
 }
@@ -46,6 +49,25 @@ impl Summary {
     /// What `source` says, or where something is no manifest, or one of another major version.
     pub fn read(source: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<Self>> {
         stream::parse(u64::MAX, source, Self::parse)
+    }
+
+    /// The same, from a source that may be called with `&mut`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_one(source: &mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<Self>> {
+        Self::read(|take| source(take))
+    }
+
+    /// The same for started marks.
+    ///
+    /// # Errors
+    /// What `source` says, or where something is no mark.
+    pub fn read_mark(source: &mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<Started>> {
+        stream::parse(u64::MAX, |take| source(take), |reader| {
+            let marks = serde_json::Deserializer::from_reader(reader).into_iter::<Started>();
+            marks.map(|mark| mark.context("reading a started mark")).collect()
+        })
     }
 
     fn parse(reader: impl Read) -> Result<Vec<Self>> {

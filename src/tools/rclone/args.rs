@@ -277,6 +277,16 @@ pub fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
     Ok(cmd!(sh, "{rclone} version").args(&remote.extra_args).into())
 }
 
+/// Deletes all below a prefix.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, below));
+    let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING);
+    Ok(finish(cmd.args(["--checkers", "16", "--fast-list"]).args(SMALL_RETRIES), remote))
+}
+
 /// Text that a filter pattern takes for itself.
 pub fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -295,6 +295,30 @@ impl Rclone {
             .with_context(|| format!("deleting {key}"))
     }
 
+    /// Deletes all below a prefix. Nothing there is no error.
+    ///
+    /// # Errors
+    /// Where something cannot be deleted.
+    pub fn delete_below(&self, label: Label, below: &str) -> Result<()> {
+        let job = self.job(label, args::delete_below(&self.program, &self.remote, below)?);
+        match self.runner.run(job) {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some(3) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("deleting what is below {below}")),
+        }
+    }
+
+    /// Deletes one object, if it is there.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub fn delete_if_there(&self, label: Label, key: &str) -> Result<()> {
+        match self.stat(label.clone(), key)? {
+            Some(_) => self.delete(label, key),
+            None => Ok(()),
+        }
+    }
+
     /// Runs an upload or a download.
     ///
     /// # Errors
