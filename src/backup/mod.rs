@@ -28,7 +28,7 @@ use crate::host::Host;
 use crate::lock::{self, Lock, NoLock};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
-use crate::space::Space;
+use crate::space::{Bytes, Space, counted};
 use crate::timestamp::Timestamp;
 use bucket::Bucket;
 use outcome::{DatasetOutcome, Outcome, Refused};
@@ -184,7 +184,7 @@ impl Run<'_> {
             }
             None => info!(
                 step = "verify", dataset = name, bytes = dataset.bytes;
-                "{name} is stored: {} files, {}", dataset.files, crate::space::Bytes(dataset.bytes)
+                "{name} is stored: {}, {}", counted(dataset.files, "file"), Bytes(dataset.bytes)
             ),
         }
     }
