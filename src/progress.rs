@@ -166,7 +166,8 @@ fn bar(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{prefix:18} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {msg}",
     );
-    let bar = ProgressBar::new(0);
+    // Hidden until it is added: a bar of its own would draw on stderr, wanted or not.
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
     if let Ok(style) = style {
         bar.set_style(style.progress_chars("=> "));
     }

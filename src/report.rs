@@ -15,7 +15,7 @@ use crate::logging::VERDICT_ID;
 use crate::manifest::{ExportRecord, SnapshotRecord};
 use crate::preflight::{Check, State};
 use crate::retention::Reason;
-use crate::space::{Bytes, Space};
+use crate::space::{Bytes, Space, counted};
 use crate::timestamp::Timestamp;
 
 /// What the state file and `run --json` hold.
@@ -237,13 +237,6 @@ fn verdict(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
         ),
     };
     format!("{head}: {}", parts.join("; "))
-}
-
-fn counted(count: u64, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    }
 }
 
 fn story(outcome: &Outcome) -> Vec<String> {

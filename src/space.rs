@@ -1,4 +1,4 @@
-//! Free space, and sizes as a person reads them.
+//! Free space, and sizes and counts as a person reads them.
 
 use std::fmt;
 use std::path::Path;
@@ -66,6 +66,14 @@ impl fmt::Display for Bytes {
             unit += 1;
         }
         f.pad(&format!("{value:.1} {}", UNITS[unit]))
+    }
+}
+
+/// `1 file`, `2 files`.
+pub fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     }
 }
 

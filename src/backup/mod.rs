@@ -31,7 +31,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::{self, Lock, NoLock};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
-use crate::space::Space;
+use crate::space::{Bytes, Space, counted};
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 use bucket::Bucket;
@@ -188,7 +188,7 @@ impl Run<'_> {
             }
             None => info!(
                 step = "verify", dataset = name, bytes = dataset.bytes;
-                "{name} is stored: {} files, {}", dataset.files, crate::space::Bytes(dataset.bytes)
+                "{name} is stored: {}, {}", counted(dataset.files, "file"), Bytes(dataset.bytes)
             ),
         }
     }

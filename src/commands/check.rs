@@ -1,6 +1,6 @@
 //! `check`: every prerequisite with its state and remedy.
 
-use super::{print, print_json};
+use super::{print, print_json, worse};
 use crate::backup::outcome::Exit;
 use crate::cli::Check as Args;
 use crate::host::Host;
@@ -17,12 +17,11 @@ pub fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
         }
     }
     let unmet = checks.iter().any(|check| check.state == State::Unmet);
-    if args.json.json {
-        print_json(&serde_json::json!({ "ready": !unmet, "checks": checks }));
-    } else {
-        print(&table(&checks));
-    }
-    if unmet { Exit::Unmet } else { Exit::Done }
+    let printed = match args.json.json {
+        true => print_json(&serde_json::json!({ "ready": !unmet, "checks": checks })),
+        false => print(&table(&checks)),
+    };
+    worse(if unmet { Exit::Unmet } else { Exit::Done }, printed)
 }
 
 fn table(checks: &[Check]) -> String {

@@ -7,18 +7,18 @@ use crate::backup::outcome::Exit;
 use crate::cli::{Cli, Command, Json};
 use crate::config::{Config, Problems};
 use crate::report;
+use crate::space::counted;
 
 /// Prints it.
 pub fn show(json: &Json, config: &Config) -> Exit {
     if json.json {
         return print_json(&config.to_json());
     }
-    match &config.source {
-        Some(source) => print(&format!("# from {}", source.display())),
-        None => print("# the built-in defaults"),
-    }
-    print(config.to_toml().trim_end());
-    Exit::Done
+    let source = match &config.source {
+        Some(source) => format!("# from {}", source.display()),
+        None => "# the built-in defaults".to_owned(),
+    };
+    print(&format!("{source}\n{}", config.to_toml().trim_end()))
 }
 
 /// Says what is wrong, for whatever command was asked for.
@@ -30,18 +30,16 @@ pub fn refuse(cli: &Cli, is_run: bool, problems: &Problems) -> Exit {
         error!(step = "config"; "{line}");
     }
     if is_run {
-        let count = problems.list.len();
+        let count = counted(problems.list.len() as u64, "problem");
         let source = problems
             .source
             .as_ref()
             .map(|source| source.display().to_string())
             .unwrap_or_default();
-        report::announce_early(
-            Exit::Usage,
-            &format!(
-                "{count} problems in the configuration {source}, listed above; `opencode-backup config` lists them too"
-            ),
+        let what = format!(
+            "{count} in the configuration {source}, listed above; `opencode-backup config` lists them too"
         );
+        report::announce_early(Exit::Usage, &what);
     }
     Exit::Usage
 }

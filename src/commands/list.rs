@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use log::{error, info};
 
-use super::{complain, print, print_json};
+use super::{complain, print, print_json, worse};
 use crate::backup::outcome::Exit;
 use crate::catalog::{self, NEWEST, Remote, Row};
 use crate::cli::List;
@@ -45,12 +45,12 @@ pub fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
         return Exit::of_signal(signal);
     }
     let rows = catalog::merge(&local, &remote, now);
-    if args.json.json {
-        print_json(&rows);
+    let printed = if args.json.json {
+        print_json(&rows)
     } else {
-        print(&table(&rows));
-    }
-    exit
+        print(&table(&rows))
+    };
+    worse(exit, printed)
 }
 
 /// Snapshots by timestamp, with whose they are, as far as we may know.

@@ -95,26 +95,35 @@ pub fn dispatch(cli: &Cli) -> Exit {
     }
 }
 
-/// To stdout. A reader that went away is none of our errors.
-fn print(text: &str) {
+/// To stdout. A reader that went away is none of our errors; an answer that could not be written is one.
+fn print(text: &str) -> Exit {
+    print_bytes(format!("{text}\n").as_bytes())
+}
+
+fn print_bytes(text: &[u8]) -> Exit {
     let mut stdout = io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.write_all(b"\n"))
-        .and_then(|()| stdout.flush());
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(problem) if problem.kind() != io::ErrorKind::BrokenPipe => {
+            error!("the answer could not be written to standard output: {problem}");
+            Exit::Unexpected
+        }
+        _ => Exit::Done,
+    }
 }
 
 fn print_json(value: &impl serde::Serialize) -> Exit {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => {
-            print(&text);
-            Exit::Done
-        }
+        Ok(text) => print(&text),
         Err(problem) => {
             error!("the answer could not be written as JSON: {problem}");
             Exit::Unexpected
         }
     }
+}
+
+/// What was found out goes before what could not be printed.
+fn worse(found: Exit, printed: Exit) -> Exit {
+    if found == Exit::Done { printed } else { found }
 }
 
 /// Prints prerequisites that are unmet, each with its remedy.

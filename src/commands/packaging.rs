@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use clap::CommandFactory as _;
 use log::error;
 
+use super::print_bytes;
 use crate::backup::outcome::Exit;
 use crate::cli::Cli;
 
@@ -12,7 +13,7 @@ use crate::cli::Cli;
 pub fn completions(shell: clap_complete::Shell) -> Exit {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "opencode-backup", &mut text);
-    write(&text)
+    print_bytes(&text)
 }
 
 /// Prints the manual page, a section for each command.
@@ -28,7 +29,7 @@ pub fn man() -> Exit {
         result = result.and_then(|()| section(sub, &mut text));
     }
     match result {
-        Ok(()) => write(&text),
+        Ok(()) => print_bytes(&text),
         Err(problem) => {
             error!("the manual page could not be made: {problem}");
             Exit::Unexpected
@@ -48,10 +49,4 @@ fn section(sub: &clap::Command, text: &mut Vec<u8>) -> io::Result<()> {
     man.render_description_section(text)?;
     man.render_synopsis_section(text)?;
     man.render_options_section(text)
-}
-
-fn write(text: &[u8]) -> Exit {
-    // A reader that went away is none of our errors.
-    let _ = io::stdout().lock().write_all(text);
-    Exit::Done
 }

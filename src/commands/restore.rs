@@ -133,8 +133,7 @@ fn carry_out(
             "owners_not_set": restored.unowned,
         }));
     }
-    print(&restore::handover(host, parts, destination));
-    Exit::Done
+    print(&restore::handover(host, parts, destination))
 }
 
 fn refused(host: &Host, problem: &anyhow::Error) -> Exit {

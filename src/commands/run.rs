@@ -2,7 +2,7 @@
 
 use log::error;
 
-use super::{complain, print, print_json};
+use super::{complain, print, print_json, worse};
 use crate::backup::outcome::{Exit, Outcome, Refused, exit_code};
 use crate::backup::{self, plan};
 use crate::cli::Run;
@@ -37,8 +37,7 @@ pub fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
         if args.json.json {
             return print_json(&plan);
         }
-        print(plan.to_string().trim_end());
-        return Exit::Done;
+        return print(plan.to_string().trim_end());
     }
     let (outcome, lock) = backup::run(host, &ready, timestamp);
     end(host, args, timestamp, &outcome, lock)
@@ -61,8 +60,10 @@ fn end(
     if !matches!(lock, Err(NoLock::Held)) {
         report.save(&host.config.report.state_file);
     }
-    if args.json.json {
-        print_json(&report);
-    }
-    exit_code(outcome)
+    let printed = if args.json.json {
+        print_json(&report)
+    } else {
+        Exit::Done
+    };
+    worse(exit_code(outcome), printed)
 }

@@ -3,7 +3,7 @@
 use log::error;
 use serde::Serialize;
 
-use super::{complain, print, print_json};
+use super::{complain, print, print_json, worse};
 use crate::backup::outcome::Exit;
 use crate::catalog::Remote;
 use crate::chosen::Chosen;
@@ -69,7 +69,8 @@ pub fn verify(host: &Host, args: &Verify, now: Timestamp) -> Exit {
         true => Exit::Difference,
         false if failed => Exit::Unexpected,
         false => Exit::Done,
-    }
+    };
+    worse(found, printed)
 }
 
 fn choose(

@@ -197,7 +197,9 @@ impl Bed {
             return Ok(bin.clone());
         }
         let bin = self.scratch().join("bin/opencode-backup");
-        fs::copy(&self.bin, &bin)?;
+        // By a child: a handle of ours on it, inherited by another test's child, would make it "busy".
+        crate::process::run(Command::new("cp").arg(&self.bin).arg(&bin))
+            .context("copy the binary")?;
         fs::set_permissions(&bin, fs::Permissions::from_mode(0o755))?;
         for dir in [&self.snapshot_dir, &self.scratch().join("state")] {
             chown(dir, Some(USER), Some(USER))?;
