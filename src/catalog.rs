@@ -73,6 +73,8 @@ pub struct Remote {
     pub marks: BTreeMap<Timestamp, BTreeSet<Mark>>,
     /// What the newest manifests say.
     pub summaries: BTreeMap<Timestamp, Summary>,
+    /// The server's clock.
+    pub clock: Option<Timestamp>,
     /// Those whose manifest cannot be read.
     pub damaged: BTreeSet<Timestamp>,
 }
@@ -90,6 +92,7 @@ impl Remote {
         )?;
         let mut remote = Self {
             marks: marks(&answer, &folder),
+            clock: answer.clock,
             ..Self::default()
         };
         remote.read_newest(rclone, &folder, newest);

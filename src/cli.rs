@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 
 use crate::chosen::Which;
-use crate::config::DatasetName;
+use crate::config::{DatasetName, Span};
 use crate::logging::Destination;
 
 /// Snapshot, upload, prove, prune: backups of an AI assistant's memory.
@@ -55,6 +55,12 @@ pub enum Command {
     Verify(Verify),
     /// Bring a backup back into a directory of its own, checked; never into the live tree
     Restore(Restore),
+    /// Delete what the retention says, with a reason on every row
+    Prune(Prune),
+    /// Say how old the newest complete backup is, as a monitoring plug-in
+    Status(Status),
+    /// Restore into a scratch directory and run each dataset's check command on it
+    Drill(Drill),
     /// Print the effective configuration, or everything that is wrong with it
     Config(Json),
     /// Print completions for a shell, for packagers
@@ -131,6 +137,48 @@ pub struct Restore {
     /// Where the data comes from
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
     pub from: From,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `prune`.
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Show what would go, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The bucket, too; needs retention.remote_days
+    #[arg(long)]
+    pub remote: bool,
+    /// First take over writable snapshots of our name and subvolume, which an older script left
+    #[arg(long)]
+    pub adopt: bool,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Critical when the newest complete backup is older
+    #[arg(long, default_value = "7h", value_name = "SPAN")]
+    pub max_age: Span,
+    /// How it is printed
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `drill`.
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// Which backup
+    #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
+    pub which: Which,
+    /// Where the scratch directory is made [default: $TMPDIR, or /var/tmp]
+    #[arg(long, value_name = "DIR", value_parser = absolute())]
+    pub scratch: Option<PathBuf>,
     /// How it is printed
     #[command(flatten)]
     pub json: Json,

@@ -13,7 +13,7 @@ use crate::catalog::Remote;
 use crate::config::DatasetName;
 use crate::exec::{Label, Step};
 use crate::host::Host;
-use crate::manifest::{self, Mark, Started, Summary};
+use crate::manifest::{self, Mark, Source, Started, Summary};
 use crate::retention::{self, Candidate, Policy, Row, Standing};
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
@@ -47,23 +47,52 @@ impl<'a> Expiry<'a> {
     ///
     /// # Errors
     /// Where the bucket cannot be read.
-    pub fn look(host: &'a Host, rclone: &'a Rclone, marks: &Remote, policy: Policy, now: Timestamp) -> Result<(Self, Vec<Row>)> {
-        let mut this = Self { host, rclone, known: BTreeMap::new() };
+    pub fn look(
+        host: &'a Host,
+        rclone: &'a Rclone,
+        marks: &Remote,
+        policy: Policy,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Row>)> {
+        let mut this = Self {
+            host,
+            rclone,
+            known: BTreeMap::new(),
+        };
         let horizon = policy.horizon(now);
-        let old = marks.marks.iter().filter(|(timestamp, _)| timestamp.unix() < horizon);
-        this.read(&old.map(|(timestamp, marks)| (*timestamp, marks)).collect::<Vec<_>>())?;
-        let mut newest = marks.marks.iter().rev().filter(|(timestamp, marks)| marks.contains(&Mark::Complete) && **timestamp <= now);
+        let old = marks
+            .marks
+            .iter()
+            .filter(|(timestamp, _)| timestamp.unix() < horizon);
+        this.read(
+            &old.map(|(timestamp, marks)| (*timestamp, marks))
+                .collect::<Vec<_>>(),
+        )?;
+        let mut newest = marks
+            .marks
+            .iter()
+            .rev()
+            .filter(|(timestamp, marks)| marks.contains(&Mark::Complete) && **timestamp <= now);
         let mut ours = 0;
         while ours < policy.min_keep {
-            let Some((timestamp, marks)) = newest.next() else { break };
+            let Some((timestamp, marks)) = newest.next() else {
+                break;
+            };
             if !this.known.contains_key(timestamp) {
                 this.read(&[(*timestamp, marks)])?;
             }
             ours += u32::from(this.is_ours(*timestamp));
         }
-        let candidates: Vec<Candidate> = marks.marks.iter().map(|(timestamp, marks)| this.candidate(*timestamp, marks)).collect();
-        let complete: BTreeSet<Timestamp> =
-            candidates.iter().filter(|candidate| candidate.whole).map(|candidate| candidate.timestamp).collect();
+        let candidates: Vec<Candidate> = marks
+            .marks
+            .iter()
+            .map(|(timestamp, marks)| this.candidate(*timestamp, marks))
+            .collect();
+        let complete: BTreeSet<Timestamp> = candidates
+            .iter()
+            .filter(|candidate| candidate.whole)
+            .map(|candidate| candidate.timestamp)
+            .collect();
         let mut rows = retention::plan(&candidates, &complete, policy, now);
         for row in rows.iter_mut().filter(|row| row.delete.is_some()) {
             let under_way = now.unix().saturating_sub(row.timestamp.unix()) < UNDER_WAY;
@@ -82,18 +111,29 @@ impl<'a> Expiry<'a> {
             Some(Some(host)) => Standing::Foreign(format!("of the host {host}")),
             Some(None) => Standing::Foreign("it cannot be read".to_owned()),
         };
-        Candidate { name: timestamp.to_string(), timestamp, whole: marks.contains(&Mark::Complete), standing }
+        Candidate {
+            name: timestamp.to_string(),
+            timestamp,
+            whole: marks.contains(&Mark::Complete),
+            standing,
+        }
     }
 
     fn is_ours(&self, timestamp: Timestamp) -> bool {
-        self.known.get(&timestamp).is_some_and(|known| known.host.as_deref() == Some(&self.host.name))
+        self.known
+            .get(&timestamp)
+            .is_some_and(|known| known.host.as_deref() == Some(&self.host.name))
     }
 
     fn read(&mut self, wanted: &[(Timestamp, &BTreeSet<Mark>)]) -> Result<()> {
         let folder = manifest::folder(&self.host.config.remote.prefix);
         for batch in wanted.chunks(BATCH) {
             let names = |mark: Mark| -> Vec<String> {
-                batch.iter().filter(|(_, marks)| marks.contains(&mark)).map(|(timestamp, _)| mark.name(*timestamp)).collect()
+                batch
+                    .iter()
+                    .filter(|(_, marks)| marks.contains(&mark))
+                    .map(|(timestamp, _)| mark.name(*timestamp))
+                    .collect()
             };
             for mark in [Mark::Complete, Mark::Partial] {
                 for summary in self.read_each(&folder, &names(mark), Summary::read_one)? {
@@ -111,15 +151,19 @@ impl<'a> Expiry<'a> {
     }
 
     /// All in one call; where one of them is damaged, one by one, and the damaged one is nobody's.
-    fn read_each<T>(&self, folder: &str, names: &[String], parse: impl Fn(&mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<T>>) -> Result<Vec<T>> {
+    fn read_each<T>(
+        &self,
+        folder: &str,
+        names: &[String],
+        parse: impl Fn(Source<'_>) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let label = || Label::new(Step::Retention);
-        if let Ok(all) = parse(&mut |take| self.rclone.get_all(label(), folder, names, take)) {
-            if all.len() == names.len() {
-                return Ok(all);
-            }
+        let all = parse(&mut |take| self.rclone.get_all(label(), folder, names, take));
+        if let Some(all) = all.ok().filter(|all| all.len() == names.len()) {
+            return Ok(all);
         }
         let mut all = Vec::new();
         for name in names {
@@ -127,31 +171,52 @@ impl<'a> Expiry<'a> {
                 bail!("stopped because we received {signal}");
             }
             let mut text = Vec::new();
-            self.rclone.get(label(), &format!("{folder}{name}"), &mut |bytes| text.extend_from_slice(bytes))?;
-            match parse(&mut |take| { take(&text); Ok(()) }) {
+            self.rclone
+                .get(label(), &format!("{folder}{name}"), &mut |bytes| {
+                    text.extend_from_slice(bytes)
+                })?;
+            match parse(&mut |take| {
+                take(&text);
+                Ok(())
+            }) {
                 Ok(one) => all.extend(one),
-                Err(error) => warn!(step = "retention"; "{folder}{name} cannot be read and is left alone: {error:#}"),
+                Err(error) => {
+                    warn!(step = "retention"; "{folder}{name} cannot be read and is left alone: {error:#}")
+                }
             }
         }
         Ok(all)
     }
 
     fn enter_summary(&mut self, summary: &Summary) {
-        let names = summary.datasets.iter().map(|dataset| &dataset.name).chain(summary.failed.iter().map(|failed| &failed.name));
+        let names = summary
+            .datasets
+            .iter()
+            .map(|dataset| &dataset.name)
+            .chain(summary.failed.iter().map(|failed| &failed.name));
         let timestamp = summary.head.timestamp;
-        let prefixes: Vec<String> = names.filter_map(|name| self.prefix_of(name, timestamp)).collect();
+        let prefixes: Vec<String> = names
+            .filter_map(|name| self.prefix_of(name, timestamp))
+            .collect();
         let known = self.known.entry(timestamp).or_default();
         known.host = Some(summary.head.host.clone());
         known.prefixes.extend(prefixes);
-        known.export = summary.export.object.clone().filter(|object| is_export(object));
+        known.export = summary
+            .export
+            .object
+            .clone()
+            .filter(|object| is_export(object));
     }
 
     fn enter_mark(&mut self, started: &Started) {
         let timestamp = started.head.timestamp;
         let prefix = &self.host.config.remote.prefix;
         let ours = |text: &&String| {
-            let name = text.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_suffix(&format!("-{timestamp}")));
-            name.and_then(|name| self.prefix_of(name, timestamp)).is_some_and(|expected| expected == **text)
+            let name = text
+                .strip_prefix(prefix.as_str())
+                .and_then(|rest| rest.strip_suffix(&format!("-{timestamp}")));
+            name.and_then(|name| self.prefix_of(name, timestamp))
+                .is_some_and(|expected| expected == **text)
         };
         let prefixes: Vec<String> = started.prefixes.iter().filter(ours).cloned().collect();
         let known = self.known.entry(timestamp).or_default();
@@ -166,7 +231,11 @@ impl<'a> Expiry<'a> {
     /// What a name in an object that anybody may have written leads to: a dataset's prefix of that run, or nothing.
     fn prefix_of(&self, name: &str, timestamp: Timestamp) -> Option<String> {
         let name: DatasetName = name.parse().ok()?;
-        Some(manifest::dataset_prefix(&self.host.config.remote.prefix, &name, timestamp))
+        Some(manifest::dataset_prefix(
+            &self.host.config.remote.prefix,
+            &name,
+            timestamp,
+        ))
     }
 
     /// Deletes one backup, in the order that never leaves a half that looks whole.
@@ -176,7 +245,11 @@ impl<'a> Expiry<'a> {
     pub fn delete(&self, timestamp: Timestamp) -> Result<()> {
         let label = || Label::new(Step::Retention);
         let prefix = &self.host.config.remote.prefix;
-        let known = self.known.get(&timestamp).filter(|_| self.is_ours(timestamp)).with_context(|| format!("{timestamp} is not known to be ours"))?;
+        let known = self
+            .known
+            .get(&timestamp)
+            .filter(|_| self.is_ours(timestamp))
+            .with_context(|| format!("{timestamp} is not known to be ours"))?;
         let started = Started {
             head: self.host.head(timestamp),
             prefixes: known.prefixes.iter().cloned().collect(),
@@ -186,7 +259,8 @@ impl<'a> Expiry<'a> {
         let mark = Mark::Started.key(prefix, timestamp);
         self.rclone.put(label(), &mark, &payload)?;
         for manifest in [Mark::Complete, Mark::Partial] {
-            self.rclone.delete_if_there(label(), &manifest.key(prefix, timestamp))?;
+            self.rclone
+                .delete_if_there(label(), &manifest.key(prefix, timestamp))?;
         }
         for data in &known.prefixes {
             self.rclone.delete_below(label(), data)?;
@@ -202,7 +276,10 @@ impl<'a> Expiry<'a> {
         let (mut deleted, mut failed) = (0, Vec::new());
         for row in rows.iter().filter(|row| row.delete.is_some()) {
             if let Some(signal) = self.host.interrupt.signal() {
-                failed.push(format!("stopped before {} because we received {signal}", row.name));
+                failed.push(format!(
+                    "stopped before {} because we received {signal}",
+                    row.name
+                ));
                 break;
             }
             match self.delete(row.timestamp) {

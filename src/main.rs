@@ -6,17 +6,26 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use opencode_backup::backup::outcome::Exit;
 use opencode_backup::cli::Cli;
-use opencode_backup::{commands, report};
+use opencode_backup::commands::{self, status};
+use opencode_backup::report;
 
 fn main() -> ExitCode {
-    // A wrong word ends here with exit code 2, which is clap's and ours.
-    let cli = Cli::parse();
-    let exit = catch_unwind(AssertUnwindSafe(|| commands::dispatch(&cli))).unwrap_or_else(|_| {
-        report::announce_early(
-            Exit::Unexpected,
-            "a bug in opencode-backup, described above",
-        );
-        Exit::Unexpected
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // A wrong word is exit code 2, clap's and ours; a monitoring plug-in says that it does not know.
+        Err(problem) => {
+            let _ = problem.print();
+            let is_status = std::env::args().nth(1).is_some_and(|word| word == "status");
+            return ExitCode::from(match problem.use_stderr() {
+                true if is_status => status::UNKNOWN,
+                true => Exit::Usage.code(),
+                false => Exit::Done.code(),
+            });
+        }
+    };
+    let code = catch_unwind(AssertUnwindSafe(|| commands::dispatch(&cli))).unwrap_or_else(|_| {
+        report::announce_early(Exit::Unexpected, "a bug in opencode-backup, described above");
+        Exit::Unexpected.code()
     });
-    ExitCode::from(exit.code())
+    ExitCode::from(code)
 }

@@ -6,13 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use log::{Level, log, warn};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::backup::outcome::{DatasetOutcome, Exit, Outcome, Pruned, Refused, exit_code};
 use crate::exec::Step;
 use crate::host::Host;
 use crate::logging::VERDICT_ID;
 use crate::manifest::{ExportRecord, SnapshotRecord};
+use crate::metrics;
 use crate::preflight::{Check, State};
 use crate::retention::Reason;
 use crate::space::{Bytes, Space, counted};
@@ -56,6 +57,40 @@ pub struct Report<'a> {
     /// The room where they are.
     #[serde(flatten)]
     pub space: Option<Space>,
+    /// How long each stage took, in seconds.
+    pub durations: &'a [(Step, f64)],
+    /// The last run with exit code 0.
+    pub last_success: Option<Timestamp>,
+    /// The last run without.
+    pub last_failure: Option<LastFailure>,
+}
+
+/// A run that failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastFailure {
+    /// Which.
+    pub timestamp: Timestamp,
+    /// Where.
+    pub step: String,
+}
+
+/// What is read back of a state file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Last {
+    /// Which run.
+    pub timestamp: Timestamp,
+    /// Its exit code.
+    pub exit_code: u8,
+    /// The first stage that failed.
+    pub failed_step: Option<String>,
+    /// Its verdict.
+    pub verdict: String,
+    /// The last run with exit code 0.
+    #[serde(default)]
+    pub last_success: Option<Timestamp>,
+    /// The last run without.
+    #[serde(default)]
+    pub last_failure: Option<LastFailure>,
 }
 
 impl<'a> Report<'a> {
@@ -70,6 +105,8 @@ impl<'a> Report<'a> {
             _ => Vec::new(),
         };
         let warnings = warnings(outcome);
+        let failed = failed_step(exit, outcome);
+        let last = Last::read(&host.config.report.state_file);
         Self {
             schema: 1,
             tool: concat!("opencode-backup ", env!("CARGO_PKG_VERSION")),
@@ -78,7 +115,7 @@ impl<'a> Report<'a> {
             finished: Timestamp::now().rfc3339(),
             exit_code: exit.code(),
             meaning: exit.meaning(),
-            failed_step: failed_step(exit, outcome),
+            failed_step: failed,
             verdict: host
                 .redactor
                 .redact(&verdict(exit, timestamp, outcome))
@@ -100,6 +137,19 @@ impl<'a> Report<'a> {
                 .and_then(|retention| retention.as_ref().ok()),
             snapshots: outcome.snapshots,
             space: outcome.space,
+            durations: &outcome.durations,
+            last_success: if exit == Exit::Done {
+                Some(timestamp)
+            } else {
+                last.as_ref().and_then(|last| last.last_success)
+            },
+            last_failure: match failed {
+                Some(step) => Some(LastFailure {
+                    timestamp,
+                    step: step.to_string(),
+                }),
+                None => last.and_then(|last| last.last_failure),
+            },
         }
     }
 
@@ -126,34 +176,61 @@ impl<'a> Report<'a> {
         );
     }
 
-    /// Writes the state file. That it cannot be written loses no backup: a warning.
-    pub fn save(&self, path: &Path) {
-        if let Err(error) = self.write(path) {
-            warn!(
-                step = "report";
-                "the state file {} could not be written: {error}; nothing else is lost, but monitoring will not see this run \
-                 (make its folder writable for this user, or correct report.state_file)",
-                path.display()
-            );
+    /// Writes the state file, and the metrics where they are wanted. That one cannot be written loses no backup: a
+    /// warning.
+    pub fn save(&self, config: &crate::config::Report) {
+        let state = || -> io::Result<Vec<u8>> {
+            let mut text = serde_json::to_vec_pretty(self)?;
+            text.push(b'\n');
+            Ok(text)
+        };
+        let written = state().and_then(|text| replace(&config.state_file, &text));
+        warn_unwritten(
+            "state file",
+            "report.state_file",
+            &config.state_file,
+            written,
+        );
+        if let Some(textfile) = &config.textfile {
+            let written = replace(textfile, metrics::text(self).as_bytes());
+            warn_unwritten("metrics file", "report.textfile", textfile, written);
         }
     }
+}
 
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        if !folder.exists() {
-            fs::create_dir(folder)?;
-        }
-        // A name of its own, made anew: whatever stands at the path, a link included, is replaced and not followed.
-        let mut file = tempfile::Builder::new()
-            .prefix(".last-run-")
-            .tempfile_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
-        file.as_file()
-            .set_permissions(Permissions::from_mode(0o644))?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+fn warn_unwritten(what: &str, key: &str, path: &Path, written: io::Result<()>) {
+    if let Err(error) = written {
+        warn!(
+            step = "report";
+            "the {what} {} could not be written: {error}; nothing else is lost, but monitoring will not see this run (make \
+             its folder writable for this user, or correct {key})",
+            path.display()
+        );
+    }
+}
+
+/// Under a name of its own, made anew, then renamed: whatever stands at the path, a link included, is replaced
+/// and not followed, and no reader sees half of it.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if !folder.exists() {
+        fs::create_dir(folder)?;
+    }
+    let mut file = tempfile::Builder::new()
+        .prefix(".opencode-backup-")
+        .tempfile_in(folder)?;
+    file.write_all(text)?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(0o644))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+impl Last {
+    /// What the run before wrote; `None` where there is nothing that can be understood.
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
     }
 }
 
@@ -282,6 +359,11 @@ fn story(outcome: &Outcome) -> Vec<String> {
         Some(Ok(pruned)) if !pruned.failed.is_empty() => {
             parts.push(format!("retention failed: {}", pruned.failed.join("; ")))
         }
+        Some(Ok(pruned)) if pruned.remote_deleted > 0 => parts.push(format!(
+            "{} deleted here, {} in the bucket",
+            counted(pruned.deleted, "old snapshot"),
+            counted(pruned.remote_deleted, "old backup")
+        )),
         Some(Ok(pruned)) if pruned.deleted > 0 => parts.push(format!(
             "{} deleted",
             counted(pruned.deleted, "old snapshot")

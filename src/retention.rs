@@ -25,12 +25,18 @@ pub struct Policy {
 impl Policy {
     /// For snapshots.
     pub fn local(retention: Retention) -> Self {
-        Self { days: retention.days.get(), min_keep: retention.min_keep.get() }
+        Self {
+            days: retention.days.get(),
+            min_keep: retention.min_keep.get(),
+        }
     }
 
     /// For the bucket; `None` where it is never pruned.
     pub fn remote(retention: Retention) -> Option<Self> {
-        Some(Self { days: retention.remote_days?.get(), min_keep: retention.remote_min_keep.get() })
+        Some(Self {
+            days: retention.remote_days?.get(),
+            min_keep: retention.remote_min_keep.get(),
+        })
     }
 
     /// What is older than this is too old.
@@ -119,7 +125,9 @@ pub fn plan(
             .then_with(|| a.name.cmp(&b.name))
     });
     let counts = |candidate: &&&Candidate| {
-        matches!(candidate.standing, Standing::Ours(_)) && candidate.whole && candidate.timestamp <= now
+        matches!(candidate.standing, Standing::Ours(_))
+            && candidate.whole
+            && candidate.timestamp <= now
     };
     let min_keep = usize::try_from(policy.min_keep).unwrap_or(usize::MAX);
     let newest: BTreeSet<Timestamp> = candidates
@@ -229,11 +237,19 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_counts_for_nothing_and_goes_when_it_is_old() {
-        let half = |age| Candidate { whole: false, ..ours(age) };
+        let half = |age| Candidate {
+            whole: false,
+            ..ours(age)
+        };
         let all = [half(1), half(40), ours(50), ours(60)];
         assert_eq!(
             reasons(&all, &[], policy(30, 1)),
-            [Reason::Young, Reason::Expired, Reason::AmongNewest, Reason::Expired]
+            [
+                Reason::Young,
+                Reason::Expired,
+                Reason::AmongNewest,
+                Reason::Expired
+            ]
         );
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::statvfs::statvfs;
@@ -21,6 +21,8 @@ use crate::tools::btrfs::{Btrfs, Listed, Subvolume};
 
 /// Btrfs gives the root of every subvolume this inode number.
 const SUBVOLUME_ROOT: u64 = 256;
+/// What is said of a writable subvolume.
+const WRITABLE: &str = "writable";
 
 /// Entries that bear a name of our kind, newest first. Needs no privileges, and so cannot tell whose they are.
 ///
@@ -63,7 +65,12 @@ pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Resu
     let mut all = Vec::new();
     for (name, timestamp) in named {
         let standing = judge.standing(&config.snapshot_dir.join(&name), &name)?;
-        all.push(Candidate { name, timestamp, whole: true, standing });
+        all.push(Candidate {
+            name,
+            timestamp,
+            whole: true,
+            standing,
+        });
     }
     Ok(all)
 }
@@ -127,7 +134,7 @@ impl Judge<'_> {
                 // Writable, as far as the listing goes: rare enough to ask.
                 None => match self.btrfs.show(label(), path) {
                     Ok(shown) if shown.read_only => (shown.id, shown.parent),
-                    Ok(_) => return foreign("writable"),
+                    Ok(_) => return foreign(WRITABLE),
                     Err(_) if gone(path) => return foreign("it has just gone"),
                     Err(error) => return Err(error),
                 },
@@ -141,6 +148,32 @@ impl Judge<'_> {
 
 fn is_ours(config: &Config, subvolume: Uuid, parent: Uuid) -> bool {
     parent == subvolume || config.former_subvolume_uuids.contains(&parent)
+}
+
+/// Makes the writable snapshots of our subvolume read-only, which an older script took without `-r`: from then
+/// on they are ours. Comes back with their paths.
+///
+/// # Errors
+/// Where Btrfs refuses.
+pub fn adopt(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Vec<PathBuf>> {
+    let mut adopted = Vec::new();
+    for candidate in candidates(config, btrfs, subvolume)? {
+        if candidate.standing != Standing::Foreign(WRITABLE.to_owned()) {
+            continue;
+        }
+        let path = config.snapshot_dir.join(&candidate.name);
+        let shown = btrfs.show(label(), &path)?;
+        if shown
+            .parent
+            .is_some_and(|parent| is_ours(config, subvolume.uuid, parent))
+        {
+            btrfs
+                .set_read_only(label(), &path)
+                .with_context(|| format!("making {} read-only", path.display()))?;
+            adopted.push(path);
+        }
+    }
+    Ok(adopted)
 }
 
 /// Deletes what a row says, after asking Btrfs once more what stands at its path. Already gone is no error.

@@ -1,4 +1,4 @@
-//! Free space, and sizes and counts as a person reads them.
+//! Free space, and sizes, counts and ages as a person reads them.
 
 use std::fmt;
 use std::path::Path;
@@ -77,6 +77,23 @@ pub fn counted(count: u64, what: &str) -> String {
     }
 }
 
+/// Two units at the most: `3d 4h`, `5m`.
+pub fn age(seconds: i64) -> String {
+    let (sign, seconds) = if seconds < 0 {
+        ("-", seconds.unsigned_abs())
+    } else {
+        ("", seconds.unsigned_abs())
+    };
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let text = match () {
+        () if days > 0 => format!("{days}d {}h", hours % 24),
+        () if hours > 0 => format!("{hours}h {}m", minutes % 60),
+        () if minutes > 0 => format!("{minutes}m"),
+        () => format!("{seconds}s"),
+    };
+    format!("{sign}{text}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +123,18 @@ mod tests {
             }
             .is_low()
         );
+    }
+
+    #[test]
+    fn ages_read_well() {
+        for (seconds, text) in [
+            (5, "5s"),
+            (3599, "59m"),
+            (3600, "1h 0m"),
+            (90_000, "1d 1h"),
+            (-7200, "-2h 0m"),
+        ] {
+            assert_eq!(age(seconds), text);
+        }
     }
 }

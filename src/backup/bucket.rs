@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use log::{info, warn};
 
 use super::Run;
+use crate::catalog::Remote;
 use crate::exec::{Label, Step};
 use crate::manifest::{self, Mark, Started};
 use crate::preflight::Check;
@@ -140,6 +141,20 @@ impl Bucket {
             .collect()
     }
 
+    /// Every mark in the bucket, this run's manifest included.
+    pub fn marks_with(&self, committed: Timestamp) -> Remote {
+        let mut marks = self
+            .answer
+            .as_ref()
+            .map(|known| known.marks.clone())
+            .unwrap_or_default();
+        marks.entry(committed).or_default().insert(Mark::Complete);
+        Remote {
+            marks,
+            ..Remote::default()
+        }
+    }
+
     /// Runs whose prefixes may hold what need not be sent again: the newest complete one, and interrupted
     /// ones after it.
     pub fn sources(&self, now: Timestamp) -> Vec<Timestamp> {
@@ -168,16 +183,23 @@ impl Bucket {
             .answer
             .as_ref()
             .map_err(|error| format!("the bucket cannot be asked: {error}"))?;
-        let clock = known.clock.ok_or("the bucket's answer has no date")?;
-        let apart = clock.unix().abs_diff(now.unix());
-        match i64::try_from(apart) {
-            Ok(apart) if apart <= CLOCK_TOLERANCE => Ok(()),
-            _ => Err(format!(
-                "the bucket's clock says {} and ours {}: one of them is wrong, and age decides what is deleted",
-                clock.rfc3339(),
-                now.rfc3339()
-            )),
-        }
+        same_clock(known.clock, now)
+    }
+}
+
+/// Whether two clocks agree well enough for age to decide what is deleted.
+///
+/// # Errors
+/// Why nothing may be deleted.
+pub fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(), String> {
+    let theirs = theirs.ok_or("the bucket's answer has no date")?;
+    match i64::try_from(theirs.unix().abs_diff(ours.unix())) {
+        Ok(apart) if apart <= CLOCK_TOLERANCE => Ok(()),
+        _ => Err(format!(
+            "the bucket's clock says {} and ours {}: one of them is wrong, and age decides what is deleted",
+            theirs.rfc3339(),
+            ours.rfc3339()
+        )),
     }
 }
 
@@ -239,7 +261,11 @@ fn put_mark(run: &Run<'_>) -> Result<(), String> {
     let prefixes = names
         .map(|name| manifest::dataset_prefix(&remote.prefix, name, run.timestamp))
         .collect();
-    let started = Started { head: run.host.head(run.timestamp), prefixes, export: None };
+    let started = Started {
+        head: run.host.head(run.timestamp),
+        prefixes,
+        export: None,
+    };
     let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))
         .map_err(|error| error.to_string())?;
     let key = Mark::Started.key(&remote.prefix, run.timestamp);

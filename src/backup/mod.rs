@@ -21,6 +21,7 @@ mod upload;
 
 use std::path::Path;
 use std::thread;
+use std::time::Instant;
 
 use log::{info, warn};
 
@@ -35,6 +36,7 @@ use crate::space::{Bytes, Space, counted};
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 use bucket::Bucket;
+pub use bucket::same_clock;
 use outcome::{DatasetOutcome, Outcome, Refused};
 use upload::Work;
 
@@ -46,6 +48,8 @@ pub(crate) struct Run<'a> {
     pub ready: &'a Ready,
     /// The run's one time.
     pub timestamp: Timestamp,
+    /// Measures how long the stages take.
+    pub clock: Instant,
 }
 
 /// Makes a backup. The prerequisites are met; the lock is taken here and handed back, so that its holder, and
@@ -65,12 +69,16 @@ pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option
             return (outcome, None);
         }
     };
-    Run {
+    let run = Run {
         host,
         ready,
         timestamp,
+        clock: Instant::now(),
+    };
+    run.stages(&mut outcome);
+    if let Some((_, seconds)) = outcome.durations.last_mut() {
+        *seconds = run.clock.elapsed().as_secs_f64() - *seconds;
     }
-    .stages(&mut outcome);
     if let Some(signal) = host.interrupt.signal() {
         outcome.signal = Some(signal);
     }
@@ -165,12 +173,18 @@ impl Run<'_> {
         outcome.commit = Some(commit);
         if stored {
             self.enter(outcome, Step::Retention);
-            outcome.retention = Some(prune::local(self, &bucket, &snapshot.subvolume));
+            outcome.retention = Some(prune::all(self, &bucket, &snapshot.subvolume));
         }
     }
 
     fn enter(&self, outcome: &mut Outcome, step: Step) {
         outcome.reached = Some(step);
+        let now = self.clock.elapsed().as_secs_f64();
+        if let Some((_, seconds)) = outcome.durations.last_mut() {
+            *seconds = now - *seconds;
+        }
+        // The start for now; the difference once the stage is over.
+        outcome.durations.push((step, now));
         (self.host.sink)(crate::exec::Event::Entered {
             label: Label::new(step),
         });

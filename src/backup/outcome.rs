@@ -82,6 +82,8 @@ pub struct Outcome {
     pub signal: Option<Signal>,
     /// The stage that was reached.
     pub reached: Option<Step>,
+    /// How long each stage took, in seconds.
+    pub durations: Vec<(Step, f64)>,
     /// The snapshot, once tried.
     pub snapshot: Option<Result<SnapshotRecord, String>>,
     /// The datasets, once tried.
@@ -139,6 +141,10 @@ pub struct Pruned {
     pub rows: Vec<Row>,
     /// How many went.
     pub deleted: u64,
+    /// The same for the bucket, where `remote_days` is set.
+    pub remote_rows: Vec<Row>,
+    /// How many backups went from the bucket.
+    pub remote_deleted: u64,
     /// Which would not go, and why.
     pub failed: Vec<String>,
     /// What somebody should look at.

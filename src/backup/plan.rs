@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -63,6 +64,7 @@ pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
         host,
         ready,
         timestamp,
+        clock: Instant::now(),
     };
     let bucket = Bucket::ask(&run);
     let mut plan = Plan {
@@ -228,7 +230,12 @@ impl Plan {
         });
         let mut committed = bucket.committed();
         committed.insert(run.timestamp);
-        self.retention = retention::plan(&candidates, &committed, Policy::local(config.retention), run.timestamp);
+        self.retention = retention::plan(
+            &candidates,
+            &committed,
+            Policy::local(config.retention),
+            run.timestamp,
+        );
         self.retention.retain(|row| row.name != name);
         let going = self
             .retention

@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::preflight;
 use crate::retention::Standing;
 use crate::snapshots;
-use crate::space::Bytes;
+use crate::space::{Bytes, age};
 use crate::timestamp::Timestamp;
 
 /// Looks and prints.
@@ -114,39 +114,4 @@ fn table(rows: &[Row]) -> String {
         lines.push("no snapshot and no backup".to_owned());
     }
     lines.join("\n")
-}
-
-/// Two units at the most: `3d 4h`, `5m`.
-fn age(seconds: i64) -> String {
-    let (sign, seconds) = if seconds < 0 {
-        ("-", seconds.unsigned_abs())
-    } else {
-        ("", seconds.unsigned_abs())
-    };
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    let text = match () {
-        () if days > 0 => format!("{days}d {}h", hours % 24),
-        () if hours > 0 => format!("{hours}h {}m", minutes % 60),
-        () if minutes > 0 => format!("{minutes}m"),
-        () => format!("{seconds}s"),
-    };
-    format!("{sign}{text}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_read_well() {
-        for (seconds, text) in [
-            (5, "5s"),
-            (3599, "59m"),
-            (3600, "1h 0m"),
-            (90_000, "1d 1h"),
-            (-7200, "-2h 0m"),
-        ] {
-            assert_eq!(age(seconds), text);
-        }
-    }
 }

@@ -2,10 +2,13 @@
 
 mod check;
 mod config;
+mod drill;
 mod list;
 mod packaging;
+mod prune;
 mod restore;
 mod run;
+pub mod status;
 mod verify;
 
 use std::ffi::OsStr;
@@ -28,10 +31,18 @@ use crate::report;
 use crate::timestamp::Timestamp;
 
 /// Does what the command line says.
-pub fn dispatch(cli: &Cli) -> Exit {
+pub fn dispatch(cli: &Cli) -> u8 {
+    let is_status = matches!(cli.command, Command::Status(_));
+    let code = |exit: Exit| {
+        if is_status {
+            status::UNKNOWN
+        } else {
+            exit.code()
+        }
+    };
     match &cli.command {
-        Command::Completions { shell } => return packaging::completions(*shell),
-        Command::Man => return packaging::man(),
+        Command::Completions { shell } => return packaging::completions(*shell).code(),
+        Command::Man => return packaging::man().code(),
         _ => {}
     }
     let now = Timestamp::now();
@@ -45,14 +56,14 @@ pub fn dispatch(cli: &Cli) -> Exit {
         Arc::clone(&terminal),
     ) {
         let _ = writeln!(io::stderr(), "error: {problem:#}");
-        return Exit::Usage;
+        return code(Exit::Usage);
     }
     let interrupt = match Interrupt::install() {
         Ok(interrupt) => interrupt,
         Err(problem) => {
             let what = format!("signal handlers could not be installed: {problem}");
             report::announce_early(Exit::Unexpected, &what);
-            return Exit::Unexpected;
+            return code(Exit::Unexpected);
         }
     };
     let variable = environment
@@ -66,10 +77,10 @@ pub fn dispatch(cli: &Cli) -> Exit {
         variable.as_deref().map(Path::as_os_str),
     ) {
         Ok(config) => config,
-        Err(problems) => return self::config::refuse(cli, is_run, &problems),
+        Err(problems) => return code(self::config::refuse(cli, is_run, &problems)),
     };
     if let Command::Config(json) = &cli.command {
-        return config::show(json, &config);
+        return config::show(json, &config).code();
     }
     let notify_socket = environment
         .get(OsStr::new("NOTIFY_SOCKET"))
@@ -83,16 +94,20 @@ pub fn dispatch(cli: &Cli) -> Exit {
         Arc::new(move |event| progress.event(event)),
     );
     logging::redact(&host.redactor);
-    match &cli.command {
+    let exit = match &cli.command {
         Command::Run(args) => run::run(&host, args, now),
         Command::Check(args) => check::check(&host, args, now),
         Command::List(args) => list::list(&host, args, now),
         Command::Verify(args) => verify::verify(&host, args, now),
         Command::Restore(args) => restore::restore(&host, args, now),
+        Command::Prune(args) => prune::prune(&host, args, now),
+        Command::Status(args) => return status::status(&host, args, now) as u8,
+        Command::Drill(args) => drill::drill(&host, args, now),
         Command::Config(json) => config::show(json, &host.config),
         Command::Completions { shell } => packaging::completions(*shell),
         Command::Man => packaging::man(),
-    }
+    };
+    exit.code()
 }
 
 /// To stdout. A reader that went away is none of our errors; an answer that could not be written is one.

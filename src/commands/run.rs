@@ -58,7 +58,7 @@ fn end(
     // Only the lock's holder writes the state file: who came too late must not hide the other's verdict.
     let lock = lock.map_or_else(|| lock::exclusive(&host.config.snapshot_dir), Ok);
     if !matches!(lock, Err(NoLock::Held)) {
-        report.save(&host.config.report.state_file);
+        report.save(&host.config.report);
     }
     let printed = if args.json.json {
         print_json(&report)

@@ -55,14 +55,13 @@ pub fn verify(host: &Host, args: &Verify, now: Timestamp) -> Exit {
             return Exit::of_signal(signal);
         }
     }
-    if args.json.json {
-        print_json(&verdicts);
+    let lines: Vec<String> = verdicts.iter().map(Verdict::to_string).collect();
+    let printed = if args.json.json {
+        print_json(&verdicts)
     } else {
-        verdicts
-            .iter()
-            .for_each(|verdict| print(&verdict.to_string()));
-    }
-    match verdicts
+        print(&lines.join("\n"))
+    };
+    let found = match verdicts
         .iter()
         .any(|verdict| !verdict.differences.is_empty())
     {

@@ -18,6 +18,7 @@ use crate::timestamp::Timestamp;
 use crate::tree::{LeftOut, Tree};
 pub use mark::{Mark, dataset_prefix, folder};
 pub use stored::{Stored, StoredTree};
+pub use stream::Source;
 pub use summary::{DatasetSummary, Summary};
 
 /// Readers refuse another major version and accept unknown fields.

@@ -55,7 +55,7 @@ impl Summary {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn read_one(source: &mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<Self>> {
+    pub fn read_one(source: stream::Source<'_>) -> Result<Vec<Self>> {
         Self::read(|take| source(take))
     }
 
@@ -63,11 +63,17 @@ impl Summary {
     ///
     /// # Errors
     /// What `source` says, or where something is no mark.
-    pub fn read_mark(source: &mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<Started>> {
-        stream::parse(u64::MAX, |take| source(take), |reader| {
-            let marks = serde_json::Deserializer::from_reader(reader).into_iter::<Started>();
-            marks.map(|mark| mark.context("reading a started mark")).collect()
-        })
+    pub fn read_mark(source: stream::Source<'_>) -> Result<Vec<Started>> {
+        stream::parse(
+            u64::MAX,
+            |take| source(take),
+            |reader| {
+                let marks = serde_json::Deserializer::from_reader(reader).into_iter::<Started>();
+                marks
+                    .map(|mark| mark.context("reading a started mark"))
+                    .collect()
+            },
+        )
     }
 
     fn parse(reader: impl Read) -> Result<Vec<Self>> {

@@ -39,7 +39,11 @@ impl Programs {
     }
 }
 
-fn locate(name: &str, path: Option<&OsStr>) -> Found {
+/// Looks a program up.
+///
+/// # Errors
+/// Where it was looked for.
+pub fn locate(name: &str, path: Option<&OsStr>) -> Found {
     which::which_in(name, path, "/").map_err(|_| match path {
         Some(path) => format!("{name} is not in PATH ({})", path.to_string_lossy()),
         None => format!("{name} cannot be looked up, since PATH is not set"),

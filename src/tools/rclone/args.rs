@@ -284,7 +284,11 @@ pub fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
 pub fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, below));
     let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING);
-    Ok(finish(cmd.args(["--checkers", "16", "--fast-list"]).args(SMALL_RETRIES), remote))
+    Ok(finish(
+        cmd.args(["--checkers", "16", "--fast-list"])
+            .args(SMALL_RETRIES),
+        remote,
+    ))
 }
 
 /// Text that a filter pattern takes for itself.

@@ -300,7 +300,10 @@ impl Rclone {
     /// # Errors
     /// Where something cannot be deleted.
     pub fn delete_below(&self, label: Label, below: &str) -> Result<()> {
-        let job = self.job(label, args::delete_below(&self.program, &self.remote, below)?);
+        let job = self.job(
+            label,
+            args::delete_below(&self.program, &self.remote, below)?,
+        );
         match self.runner.run(job) {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(3) => Ok(()),

@@ -1,0 +1,198 @@
+//! `drill`: a restore into a scratch directory, and each dataset's own check command on what came back.
+//!
+//! The program knows nothing of Redis here: the command's exit code decides.
+
+use std::path::{Path, PathBuf};
+
+use log::{error, info, warn};
+use serde::Serialize;
+use xshell::{Shell, cmd};
+
+use super::{complain, print, print_json, worse};
+use crate::backup::outcome::Exit;
+use crate::chosen::Chosen;
+use crate::cli::Drill;
+use crate::config::Dataset;
+use crate::exec::{Job, Label, Privileges, Step};
+use crate::host::Host;
+use crate::preflight;
+use crate::restore::{self, Destination, Failure, Part};
+use crate::timestamp::Timestamp;
+use crate::tools::rclone::Rclone;
+use crate::tools::{clean_environment, locate};
+
+#[derive(Serialize)]
+struct Result {
+    dataset: String,
+    /// `ok`, `failed`, or `no check` where the configuration names no command.
+    outcome: &'static str,
+    detail: Option<String>,
+}
+
+/// Drills.
+pub fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
+    let rclone = match preflight::rclone(host) {
+        Ok(rclone) => rclone,
+        Err(unmet) => {
+            complain(&unmet);
+            return Exit::Unmet;
+        }
+    };
+    let base = args.scratch.clone().or_else(|| {
+        host.environment
+            .get(std::ffi::OsStr::new("TMPDIR"))
+            .map(PathBuf::from)
+    });
+    let base = base.unwrap_or_else(|| PathBuf::from("/var/tmp"));
+    // Removed when it is dropped, on every way out; SIGKILL alone leaves it, under a telling name.
+    let scratch = match tempfile::Builder::new()
+        .prefix("opencode-backup-drill-")
+        .tempdir_in(&base)
+    {
+        Ok(scratch) => scratch,
+        Err(problem) => {
+            error!(
+                "no scratch directory in {}: {problem}; name another one with --scratch",
+                base.display()
+            );
+            return Exit::Unmet;
+        }
+    };
+    let result = rehearse(host, args, &rclone, now, scratch.path());
+    let path = scratch.path().to_owned();
+    if let Err(problem) = scratch.close() {
+        warn!(
+            "{} could not be removed: {problem}; remove it by hand",
+            path.display()
+        );
+    }
+    let (timestamp, results) = match result {
+        Ok(results) => results,
+        Err(failure) => return ended(host, failure),
+    };
+    if let Some(signal) = host.interrupt.signal() {
+        return Exit::of_signal(signal);
+    }
+    let failed = results.iter().any(|result| result.outcome == "failed");
+    let printed = match args.json.json {
+        true => print_json(&serde_json::json!({ "timestamp": timestamp, "datasets": results })),
+        false => print(&table(timestamp, &results)),
+    };
+    worse(if failed { Exit::Difference } else { Exit::Done }, printed)
+}
+
+fn rehearse(
+    host: &Host,
+    args: &Drill,
+    rclone: &Rclone,
+    now: Timestamp,
+    scratch: &Path,
+) -> std::result::Result<(Timestamp, Vec<Result>), Failure> {
+    let chosen = Chosen::ask(args.which, rclone, &host.config, now)?;
+    let manifest = chosen.manifest(Step::Restore, rclone, &host.config)?;
+    let parts = restore::parts_of(manifest, &[], chosen.timestamp)?;
+    let destination = Destination::new(&scratch.join("restored"), chosen.timestamp, &host.config)?;
+    restore::restore(host, Some(rclone), &parts, &destination)?;
+    let results = parts
+        .iter()
+        .map(|part| check(host, rclone, part, &destination.path.join(&part.name)))
+        .collect();
+    Ok((chosen.timestamp, results))
+}
+
+fn check(host: &Host, rclone: &Rclone, part: &Part, directory: &Path) -> Result {
+    let result = |outcome, detail| Result {
+        dataset: part.name.clone(),
+        outcome,
+        detail,
+    };
+    let configured = host
+        .config
+        .datasets
+        .iter()
+        .find(|(name, _)| name.as_str() == part.name);
+    let Some((_, Dataset { check, .. })) =
+        configured.filter(|(_, dataset)| !dataset.check.is_empty())
+    else {
+        return result(
+            "no check",
+            Some(format!(
+                "datasets.{}.check is not set: it was only restored and compared",
+                part.name
+            )),
+        );
+    };
+    match run_check(host, rclone, &part.name, check, directory) {
+        Ok(()) => result("ok", None),
+        Err(problem) => result("failed", Some(format!("{problem:#}"))),
+    }
+}
+
+fn run_check(
+    host: &Host,
+    rclone: &Rclone,
+    name: &str,
+    check: &[String],
+    directory: &Path,
+) -> anyhow::Result<()> {
+    let words: Vec<std::ffi::OsString> = check.iter().map(|word| fill(word, directory)).collect();
+    let path = host.environment.get(std::ffi::OsStr::new("PATH"));
+    let program =
+        locate(&check[0], path.map(|path| path.as_os_str())).map_err(anyhow::Error::msg)?;
+    let (sh, rest) = (Shell::new()?, &words[1..]);
+    let mut env = clean_environment();
+    env.extend(path.map(|path| ("PATH".into(), path.clone())));
+    let job = Job {
+        env,
+        privileges: Privileges::Only(&[]),
+        deadline: Some(host.config.drill.timeout.as_duration()),
+        ..Job::new(
+            "the check",
+            Label::of(Step::Restore, name),
+            cmd!(sh, "{program} {rest...}").into(),
+        )
+    };
+    rclone.runner.run(job)?;
+    info!(step = "restore", dataset = name; "{name}: its check command is content");
+    Ok(())
+}
+
+fn fill(word: &str, directory: &Path) -> std::ffi::OsString {
+    let mut out = std::ffi::OsString::new();
+    for (index, piece) in word.split("{dir}").enumerate() {
+        if index > 0 {
+            out.push(directory);
+        }
+        out.push(piece);
+    }
+    out
+}
+
+fn table(timestamp: Timestamp, results: &[Result]) -> String {
+    let rows = results.iter().map(|result| {
+        let detail = result
+            .detail
+            .as_ref()
+            .map(|detail| format!(": {detail}"))
+            .unwrap_or_default();
+        format!(
+            "{timestamp}  {}  {}{detail}",
+            result.dataset, result.outcome
+        )
+    });
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+fn ended(host: &Host, failure: Failure) -> Exit {
+    match (host.interrupt.signal(), failure) {
+        (Some(signal), _) => Exit::of_signal(signal),
+        (None, Failure::Difference(what)) => {
+            error!("the drill failed, since what is stored is not what the manifest says: {what}");
+            Exit::Difference
+        }
+        (None, Failure::Other(problem)) => {
+            error!("the drill could not be held: {problem:#}");
+            Exit::Unexpected
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `prune`: retention alone, with a reason on every row.
+
+use std::collections::BTreeSet;
+
+use log::error;
+
+use super::{complain, print, print_json, worse};
+use crate::backup::outcome::{Exit, Pruned};
+use crate::backup::same_clock;
+use crate::catalog::Remote;
+use crate::cli::Prune;
+use crate::exec::{Label, Step};
+use crate::expiry::Expiry;
+use crate::host::Host;
+use crate::lock::{self, NoLock};
+use crate::manifest::Mark;
+use crate::preflight::{self, Ready};
+use crate::prune;
+use crate::retention::{Policy, Row};
+use crate::snapshots;
+use crate::timestamp::Timestamp;
+
+/// Prunes.
+pub fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
+    let (checks, ready) = preflight::prepare(host);
+    let Some(ready) = ready else {
+        complain(&checks);
+        return Exit::Unmet;
+    };
+    let _lock = match lock::exclusive(&host.config.snapshot_dir) {
+        Ok(lock) => lock,
+        Err(NoLock::Held) => {
+            error!("a run is under way, which prunes by itself: nothing was done");
+            return Exit::Locked;
+        }
+        Err(NoLock::Failed(problem)) => {
+            error!(
+                "{} cannot be locked: {problem}",
+                host.config.snapshot_dir.display()
+            );
+            return Exit::Unmet;
+        }
+    };
+    let pruned = match carry_out(host, args, &ready, now) {
+        Ok(pruned) => pruned,
+        Err(problem) => {
+            error!("nothing was deleted: {problem:#}");
+            return host
+                .interrupt
+                .signal()
+                .map_or(Exit::Retention, Exit::of_signal);
+        }
+    };
+    for warning in &pruned.warnings {
+        log::warn!("{warning}");
+    }
+    for failure in &pruned.failed {
+        error!("{failure}");
+    }
+    let printed = if args.json.json {
+        print_json(&pruned)
+    } else {
+        print(&table(&pruned, args.dry_run))
+    };
+    let found = match (host.interrupt.signal(), pruned.failed.is_empty()) {
+        (Some(signal), false) => Exit::of_signal(signal),
+        (None, false) => Exit::Retention,
+        (_, true) => Exit::Done,
+    };
+    worse(found, printed)
+}
+
+fn carry_out(host: &Host, args: &Prune, ready: &Ready, now: Timestamp) -> anyhow::Result<Pruned> {
+    let label = || Label::new(Step::Retention);
+    let remote = Remote::ask(&ready.rclone, &host.config, 0)?;
+    same_clock(remote.clock, now).map_err(anyhow::Error::msg)?;
+    let subvolume = ready.btrfs.show(label(), &host.config.subvolume)?;
+    if args.adopt && !args.dry_run {
+        for path in snapshots::adopt(&host.config, &ready.btrfs, &subvolume)? {
+            log::info!("{} is read-only now, and ours", path.display());
+        }
+    }
+    let committed: BTreeSet<Timestamp> = remote
+        .marks
+        .iter()
+        .filter(|(_, marks)| marks.contains(&Mark::Complete))
+        .map(|(timestamp, _)| *timestamp)
+        .collect();
+    let rows = prune::plan_local(host, &ready.btrfs, &subvolume, &committed, now)?;
+    let mut pruned = match args.dry_run {
+        true => Pruned {
+            rows,
+            ..Pruned::default()
+        },
+        false => prune::local(host, &ready.btrfs, &subvolume, rows),
+    };
+    if !args.remote {
+        return Ok(pruned);
+    }
+    let Some(policy) = Policy::remote(host.config.retention) else {
+        anyhow::bail!(
+            "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it"
+        );
+    };
+    let (expiry, rows) = Expiry::look(host, &ready.rclone, &remote, policy, now)?;
+    if !args.dry_run {
+        let (deleted, failed) = expiry.carry_out(&rows);
+        pruned.remote_deleted = deleted;
+        pruned.failed.extend(failed);
+    }
+    pruned.remote_rows = rows;
+    Ok(pruned)
+}
+
+fn table(pruned: &Pruned, dry_run: bool) -> String {
+    let going = if dry_run { "would go" } else { "gone" };
+    let row = |place: &str, row: &Row| {
+        let fate = match row.delete {
+            Some(_)
+                if pruned
+                    .failed
+                    .iter()
+                    .any(|failed| failed.starts_with(&row.name)) =>
+            {
+                "STAYS"
+            }
+            Some(_) => going,
+            None => "kept",
+        };
+        format!("{fate:8}  {place:6}  {:32}  {}", row.name, row.reason)
+    };
+    let local = pruned.rows.iter().map(|one| row("here", one));
+    let lines: Vec<String> = local
+        .chain(pruned.remote_rows.iter().map(|one| row("bucket", one)))
+        .collect();
+    if lines.is_empty() {
+        "nothing to prune".to_owned()
+    } else {
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,286 @@
+//! `status`: how the backups stand, as a monitoring plug-in says it.
+//!
+//! From the bucket and not from memory: a host that believes in its backups and is wrong is the case that counts.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde::Serialize;
+
+use super::{print, print_json};
+use crate::catalog::Remote;
+use crate::cli::Status as Args;
+use crate::exec::{Label, Step};
+use crate::host::Host;
+use crate::manifest::{ExportRecord, Mark};
+use crate::preflight;
+use crate::report::Last;
+use crate::retention::Standing;
+use crate::snapshots;
+use crate::space::{Space, age};
+use crate::timestamp::Timestamp;
+
+/// The plug-in codes of the Monitoring Plugins development guidelines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// All is well.
+    Ok = 0,
+    /// Somebody should look.
+    Warning = 1,
+    /// Somebody must look.
+    Critical = 2,
+    /// It cannot be told.
+    Unknown = 3,
+}
+
+/// For whatever `status` cannot determine, bad usage included.
+pub const UNKNOWN: u8 = Level::Unknown as u8;
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Status {
+    state: Level,
+    newest_complete: Option<Timestamp>,
+    age_seconds: Option<i64>,
+    data_age_seconds: Option<i64>,
+    last_run: Option<Last>,
+    foreign_snapshots: Option<usize>,
+    #[serde(flatten)]
+    space: Option<Space>,
+    messages: Vec<String>,
+}
+
+/// Looks, and says it in one line.
+pub fn status(host: &Host, args: &Args, now: Timestamp) -> Level {
+    let status = look(host, args, now);
+    let printed = match args.json.json {
+        true => print_json(&status),
+        false => print(&line(&status, args)),
+    };
+    if printed == crate::backup::outcome::Exit::Done {
+        status.state
+    } else {
+        Level::Unknown
+    }
+}
+
+fn look(host: &Host, args: &Args, now: Timestamp) -> Status {
+    let mut status = Status {
+        state: Level::Ok,
+        newest_complete: None,
+        age_seconds: None,
+        data_age_seconds: None,
+        last_run: None,
+        foreign_snapshots: None,
+        space: Space::of(&host.config.snapshot_dir),
+        messages: Vec::new(),
+    };
+    status.bucket(host, args, now);
+    status.here(host);
+    status
+}
+
+impl Status {
+    fn say(&mut self, level: Level, text: String) {
+        // Critical is worse than not knowing: it is known.
+        let rank = |level: Level| match level {
+            Level::Ok => 0,
+            Level::Warning => 1,
+            Level::Unknown => 2,
+            Level::Critical => 3,
+        };
+        if rank(level) > rank(self.state) {
+            self.state = level;
+        }
+        self.messages.push(text);
+    }
+
+    fn bucket(&mut self, host: &Host, args: &Args, now: Timestamp) {
+        let rclone = match preflight::rclone(host) {
+            Ok(rclone) => rclone,
+            Err(unmet) => {
+                let what: Vec<String> = unmet
+                    .iter()
+                    .map(|check| format!("{}: {}", check.what, check.found))
+                    .collect();
+                return self.say(
+                    Level::Unknown,
+                    format!("the bucket cannot be asked: {}", what.join("; ")),
+                );
+            }
+        };
+        let remote = match Remote::ask(&rclone, &host.config, 1) {
+            Ok(remote) => remote,
+            Err(problem) => {
+                return self.say(
+                    Level::Unknown,
+                    format!("the bucket cannot be asked: {problem:#}"),
+                );
+            }
+        };
+        let complete: BTreeSet<Timestamp> = remote
+            .marks
+            .iter()
+            .filter(|(_, marks)| marks.contains(&Mark::Complete))
+            .map(|(timestamp, _)| *timestamp)
+            .collect();
+        if let Some(future) = complete
+            .range(now..)
+            .rfind(|timestamp| timestamp.unix() > now.unix() + 60)
+        {
+            self.say(
+                Level::Critical,
+                format!("a backup is from the future ({future}): one of the clocks is wrong"),
+            );
+        }
+        let Some(newest) = complete.range(..=now).next_back().copied() else {
+            return self.say(
+                Level::Critical,
+                "the bucket holds no complete backup".to_owned(),
+            );
+        };
+        let seconds = now.unix() - newest.unix();
+        (self.newest_complete, self.age_seconds) = (Some(newest), Some(seconds));
+        let text = format!(
+            "the newest complete backup is {newest}, {} old",
+            age(seconds)
+        );
+        match u64::try_from(seconds)
+            .is_ok_and(|seconds| seconds > args.max_age.as_duration().as_secs())
+        {
+            true => self.say(
+                Level::Critical,
+                format!("{text}, older than {}", args.max_age),
+            ),
+            false => self.messages.push(text),
+        }
+        let summary = match remote.summaries.get(&newest) {
+            Some(summary) => Some(summary.clone()),
+            None => self.summary_of(&rclone, host, newest),
+        };
+        let Some(summary) = summary else { return };
+        if summary.export.outcome == ExportRecord::FAILED {
+            let why = summary.export.error.unwrap_or_default();
+            self.say(Level::Warning, format!("its export is missing: {why}"));
+        }
+        let times = summary
+            .datasets
+            .iter()
+            .filter_map(|dataset| dataset.data_time.as_deref());
+        let oldest = times
+            .filter_map(|time| chrono::DateTime::parse_from_rfc3339(time).ok())
+            .map(|time| time.timestamp())
+            .min();
+        if let Some(oldest) = oldest {
+            self.data_age_seconds = Some(now.unix() - oldest);
+            self.messages
+                .push(format!("its data is {} old", age(now.unix() - oldest)));
+        }
+    }
+
+    /// Where a later run is partial, the newest manifest is not the newest complete one.
+    fn summary_of(
+        &mut self,
+        rclone: &crate::tools::rclone::Rclone,
+        host: &Host,
+        timestamp: Timestamp,
+    ) -> Option<crate::manifest::Summary> {
+        let key = Mark::Complete.key(&host.config.remote.prefix, timestamp);
+        let read =
+            crate::manifest::Summary::read(|take| rclone.get(Label::new(Step::Report), &key, take));
+        match read {
+            Ok(mut one) if one.len() == 1 => one.pop(),
+            Ok(_) => {
+                self.say(Level::Critical, format!("{key} holds no manifest"));
+                None
+            }
+            Err(problem) => {
+                self.say(
+                    Level::Critical,
+                    format!("{key} cannot be read: {problem:#}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// What this host knows beside; where it may not look, it says nothing of it.
+    fn here(&mut self, host: &Host) {
+        if let Ok(text) = fs::read_to_string(&host.config.report.state_file) {
+            match serde_json::from_str::<Last>(&text) {
+                Ok(last) => {
+                    if last.exit_code != 0 {
+                        let step = last.failed_step.as_deref().unwrap_or("unknown").to_owned();
+                        let text = format!(
+                            "the last run ({}) failed at step {step}, exit code {}",
+                            last.timestamp, last.exit_code
+                        );
+                        self.say(Level::Warning, text);
+                    }
+                    self.last_run = Some(last);
+                }
+                Err(problem) => self.say(
+                    Level::Warning,
+                    format!(
+                        "the state file {} cannot be understood: {problem}",
+                        host.config.report.state_file.display()
+                    ),
+                ),
+            }
+        }
+        if let Some(space) = self.space.filter(|space| space.is_low()) {
+            self.say(
+                Level::Warning,
+                format!("little room where the snapshots are: {space}"),
+            );
+        }
+        let candidates = preflight::btrfs(host).and_then(|btrfs| {
+            let subvolume = btrfs
+                .show(Label::new(Step::Report), &host.config.subvolume)
+                .ok()?;
+            snapshots::candidates(&host.config, &btrfs, &subvolume).ok()
+        });
+        if let Some(candidates) = candidates {
+            let foreign = candidates
+                .iter()
+                .filter(|candidate| matches!(candidate.standing, Standing::Foreign(_)))
+                .count();
+            self.foreign_snapshots = Some(foreign);
+            if foreign > 0 {
+                self.say(
+                    Level::Warning,
+                    format!("{foreign} snapshots bear our kind of name and are not ours"),
+                );
+            }
+        }
+    }
+}
+
+fn line(status: &Status, args: &Args) -> String {
+    let mut perf = Vec::new();
+    if let Some(seconds) = status.age_seconds {
+        perf.push(format!(
+            "age={seconds}s;;{}",
+            args.max_age.as_duration().as_secs()
+        ));
+    }
+    if let Some(seconds) = status.data_age_seconds {
+        perf.push(format!("data_age={seconds}s"));
+    }
+    let text = status.messages.join("; ").replace('|', "/");
+    match perf.is_empty() {
+        true => format!("{}: {text}", status.state.word()),
+        false => format!("{}: {text} | {}", status.state.word(), perf.join(" ")),
+    }
+}

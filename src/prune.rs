@@ -1,0 +1,82 @@
+//! Local retention carried out: for a run, and for `prune`.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use log::{info, warn};
+
+use crate::backup::outcome::Pruned;
+use crate::config::Config;
+use crate::host::Host;
+use crate::retention::{self, Policy, Reason, Row};
+use crate::snapshots;
+use crate::timestamp::Timestamp;
+use crate::tools::btrfs::{Btrfs, Subvolume};
+
+/// What would go, newest first.
+///
+/// # Errors
+/// Where the snapshots cannot be looked at.
+pub fn plan_local(
+    host: &Host,
+    btrfs: &Btrfs,
+    subvolume: &Subvolume,
+    committed: &BTreeSet<Timestamp>,
+    now: Timestamp,
+) -> Result<Vec<Row>> {
+    let candidates = snapshots::candidates(&host.config, btrfs, subvolume)?;
+    Ok(retention::plan(
+        &candidates,
+        committed,
+        Policy::local(host.config.retention),
+        now,
+    ))
+}
+
+/// Deletes what the rows say. One that will not go does not stop the others.
+pub fn local(host: &Host, btrfs: &Btrfs, subvolume: &Subvolume, rows: Vec<Row>) -> Pruned {
+    let foreign = rows
+        .iter()
+        .filter(|row| matches!(row.reason, Reason::Foreign(_)))
+        .count();
+    let warnings = (foreign > 0)
+        .then(|| foreign_warning(foreign, &host.config))
+        .into_iter()
+        .collect();
+    let mut pruned = Pruned {
+        rows,
+        warnings,
+        ..Pruned::default()
+    };
+    for row in pruned.rows.iter().filter(|row| row.delete.is_some()) {
+        if let Some(signal) = host.interrupt.signal() {
+            pruned.failed.push(format!(
+                "stopped before {} because we received {signal}",
+                row.name
+            ));
+            break;
+        }
+        match snapshots::delete(&host.config, btrfs, subvolume.uuid, row) {
+            Ok(()) => {
+                info!(step = "retention"; "deleted {}: {}", row.name, row.reason);
+                pruned.deleted += 1;
+            }
+            Err(error) => {
+                warn!(step = "retention"; "{} could not be deleted: {error:#}", row.name);
+                pruned.failed.push(format!("{}: {error:#}", row.name));
+            }
+        }
+    }
+    pruned
+}
+
+/// For whoever has to decide about them.
+fn foreign_warning(count: usize, config: &Config) -> String {
+    format!(
+        "{count} entries of {} bear names of our kind and are not ours (writable, or another subvolume's): they are \
+         never deleted; `opencode-backup list` shows them; `opencode-backup prune --adopt` takes over the writable \
+         ones that an older script left; after {} was itself restored, name its old UUID in former_subvolume_uuids",
+        config.snapshot_dir.display(),
+        config.subvolume.display()
+    )
+}
