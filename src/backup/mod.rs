@@ -88,6 +88,9 @@ impl Run<'_> {
             return;
         }
         bucket.mark(self);
+        if self.host.interrupt.signal().is_some() {
+            return;
+        }
 
         self.enter(outcome, Step::Snapshot);
         let snapshot = match snapshot::take(self) {
@@ -166,7 +169,10 @@ impl Run<'_> {
     }
 
     fn enter(&self, outcome: &mut Outcome, step: Step) {
-        outcome.reached = Some(step);
+        // What comes after a signal is clean-up: the verdict names the stage that was stopped.
+        if self.host.interrupt.signal().is_none() {
+            outcome.reached = Some(step);
+        }
         (self.host.sink)(crate::exec::Event::Entered {
             label: Label::new(step),
         });
