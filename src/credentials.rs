@@ -148,6 +148,13 @@ pub fn redactor(environment: &Environment, credentials: Option<&Credentials>) ->
     let mut secrets: Vec<String> = Vec::new();
     let mut consider = |name: &str, value: &str| {
         let name = name.to_ascii_uppercase();
+        // `CREDENTIALS_DIRECTORY` and the like say where a secret is, which is no secret.
+        if ["_DIRECTORY", "_DIR", "_FILE", "_PATH"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
+            return;
+        }
         let is_key = name == KEY_ID || name == APP_KEY;
         if is_key
             || (value.len() >= SHORTEST && name.split('_').any(|word| SECRETIVE.contains(&word)))

@@ -187,8 +187,11 @@ impl StatusLine {
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
             _ => SocketAddr::from_pathname(name),
         };
+        let socket = UnixDatagram::unbound().ok()?;
+        // Somebody who does not read must not hold up a backup.
+        socket.set_nonblocking(true).ok()?;
         Some(Self {
-            socket: UnixDatagram::unbound().ok()?,
+            socket,
             address: address.ok()?,
         })
     }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
@@ -39,11 +39,7 @@ impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut needles = Vec::new();
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
-            needles.push(secret.to_owned());
-            needles.push(percent_encoded(secret));
-            needles.push(STANDARD.encode(secret));
-            let json = serde_json::Value::from(secret).to_string();
-            needles.push(json.trim_matches('"').to_owned());
+            needles.extend(forms(secret));
         }
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         needles.dedup();
@@ -67,14 +63,44 @@ impl Redactor {
     }
 }
 
-/// RFC 3986: everything but the unreserved characters.
-fn percent_encoded(text: &str) -> String {
+/// A secret as tools print it: as it is, percent-encoded (RFC 3986, and as Python and browsers do it), in base64
+/// (RFC 4648, both alphabets, padded or not), and inside a string of JSON, Python or Rust.
+fn forms(secret: &str) -> Vec<String> {
+    let json = serde_json::Value::from(secret).to_string();
+    let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
+    let escaped = secret.replace('\\', r"\\");
+    let mut forms = vec![
+        secret.to_owned(),
+        json.replace('/', r"\/"),
+        json,
+        escaped.replace('\'', r"\'"),
+        escaped.replace('"', "\\\""),
+        STANDARD.encode(secret),
+        STANDARD_NO_PAD.encode(secret),
+        URL_SAFE.encode(secret),
+        URL_SAFE_NO_PAD.encode(secret),
+    ];
+    for kept in ["-._~", "-._~/", "-._~+", "-._~!*'()"] {
+        let upper = percent_encoded(secret, kept, true);
+        forms.extend([
+            percent_encoded(secret, kept, false),
+            upper.replace("%20", "+"),
+            upper,
+        ]);
+    }
+    forms
+}
+
+/// Everything but letters, digits and `kept`.
+fn percent_encoded(text: &str, kept: &str, upper: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || kept.as_bytes().contains(&byte) {
             out.push(char::from(byte));
-        } else {
+        } else if upper {
             out.push_str(&format!("%{byte:02X}"));
+        } else {
+            out.push_str(&format!("%{byte:02x}"));
         }
     }
     out
@@ -90,6 +116,10 @@ mod tests {
         for form in [
             "K004/a+b\"c",
             "K004%2Fa%2Bb%22c",
+            "K004/a%2Bb%22c",
+            "K004%2fa%2bb%22c",
+            "K004\\/a+b\\\"c",
+            "SzAwNC9hK2IiYw",
             "SzAwNC9hK2IiYw==",
             "K004/a+b\\\"c",
         ] {

@@ -74,7 +74,7 @@ impl Bucket {
     pub fn mark(&mut self, run: &Run<'_>) {
         if self.answer.is_ok() {
             self.marked = put_mark(run);
-            if let Err(error) = &self.marked {
+            if let (Err(error), None) = (&self.marked, run.host.interrupt.signal()) {
                 warn!(step = "mark"; "the started mark could not be stored: {error}; taking the snapshot all the same");
             }
         }

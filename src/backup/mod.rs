@@ -100,6 +100,9 @@ impl Run<'_> {
             return;
         }
         bucket.mark(self);
+        if self.host.interrupt.signal().is_some() {
+            return;
+        }
 
         self.enter(outcome, Step::Snapshot);
         let snapshot = match snapshot::take(self) {
@@ -178,13 +181,16 @@ impl Run<'_> {
     }
 
     fn enter(&self, outcome: &mut Outcome, step: Step) {
-        outcome.reached = Some(step);
         let now = self.clock.elapsed().as_secs_f64();
         if let Some((_, seconds)) = outcome.durations.last_mut() {
             *seconds = now - *seconds;
         }
         // The start for now; the difference once the stage is over.
         outcome.durations.push((step, now));
+        // What comes after a signal is clean-up: the verdict names the stage that was stopped.
+        if self.host.interrupt.signal().is_none() {
+            outcome.reached = Some(step);
+        }
         (self.host.sink)(crate::exec::Event::Entered {
             label: Label::new(step),
         });

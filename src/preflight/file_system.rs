@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, eaccess};
@@ -128,10 +129,18 @@ fn snapshot_dir_check(path: &Path) -> Check {
             ),
         );
     }
-    if let Err(error) = eaccess(
+    let access = eaccess(
         path,
         AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK,
-    ) {
+    );
+    if access == Err(Errno::EROFS) {
+        return Check::unmet(
+            what,
+            format!("{shown} is read-only, though its mount is not: it is a read-only subvolume"),
+            format!("btrfs property set -t subvol {shown} ro false"),
+        );
+    }
+    if let Err(error) = access {
         return Check::unmet(
             what,
             format!("{shown} cannot be written by this user: {error}"),

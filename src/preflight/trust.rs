@@ -133,12 +133,9 @@ mod tests {
     #[test]
     fn a_file_that_others_may_write_is_not_trusted_nor_a_link_to_it() {
         if !nix::unistd::geteuid().is_root() {
+            // Ours, and not root's: by itself, or by what it lies in.
             let dir = tempfile::tempdir().expect("a directory");
-            assert!(
-                weakness(dir.path())
-                    .expect("ours, not root's")
-                    .contains("belongs to user")
-            );
+            assert!(weakness(dir.path()).is_some());
             return;
         }
         let dir = tempfile::tempdir().expect("a directory");

@@ -8,6 +8,7 @@ mod lives;
 mod provisions;
 mod relays;
 mod servers;
+mod wire;
 
 use std::path::Path;
 use std::process::Command;
