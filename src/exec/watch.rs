@@ -1,5 +1,6 @@
 //! A running child, from its start to its reaping, and the reasons to end it before its time.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -19,8 +20,11 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long a child that was asked to stop may take before it is killed. rclone aborts its multipart
 /// uploads in this time; systemd allows us 30 s in all.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long we go on reading after a child's end, should something else hold its pipes.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long we wait for more after a child's end, should something else hold its pipes.
+const LINGER: Duration = Duration::from_secs(5);
+/// How many messages may have been under way at a child's end: what the channel holds, and a line for each byte in
+/// two pipes. Whoever hears them slowly must still hear them all, but not what something else says for ever.
+const UNDER_WAY: u32 = 256 + 2 * 65_536;
 
 #[derive(Clone, Copy)]
 enum Reason {
@@ -91,14 +95,20 @@ impl<'r> Watch<'r> {
     }
 
     /// Reads all that the child prints, stops it where it must stop, and reaps it.
-    pub(super) fn attend(&mut self, hear: &mut Hearing<'_, '_>) -> std::io::Result<ExitStatus> {
+    pub(super) fn attend(&mut self, hear: &mut Hearing<'_, '_>) -> io::Result<ExitStatus> {
         let receiver = self.pumps(matches!(hear.stdout, Stdout::Bytes(_)));
         let mut open = true;
         let mut ended: Option<Instant> = None;
+        let mut under_way = UNDER_WAY;
         loop {
             if open {
                 match receiver.recv_timeout(TICK) {
-                    Ok(message) => hear.message(message),
+                    Ok(message) => {
+                        hear.message(message);
+                        if let Some(at) = ended.as_mut().filter(|_| under_way > 0) {
+                            (*at, under_way) = (Instant::now(), under_way - 1);
+                        }
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => open = false,
                 }
@@ -113,7 +123,12 @@ impl<'r> Watch<'r> {
                 ended = Some(Instant::now());
             }
             if ended.is_some_and(|at| !open || at.elapsed() > LINGER) {
-                return self.child.wait();
+                let status = self.child.wait()?;
+                // A log may end early; an answer that is cut must not pass for a short one.
+                if open && !matches!(hear.stdout, Stdout::Log) {
+                    return Err(io::Error::other("its output could not be read to the end"));
+                }
+                return Ok(status);
             }
         }
     }
@@ -133,7 +148,7 @@ impl<'r> Watch<'r> {
         receiver
     }
 
-    fn leader_ended(&self) -> std::io::Result<bool> {
+    fn leader_ended(&self) -> io::Result<bool> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match waitid(Id::Pid(self.pid()), flags) {
             Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR) => Ok(false),
