@@ -11,8 +11,9 @@ mod summary;
 
 use std::io::{self, Write};
 
-use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::Result;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::timestamp::Timestamp;
 use crate::tree::{LeftOut, Tree};
@@ -43,8 +44,24 @@ impl Schema {
     };
 }
 
-/// What every object below `manifests/` begins with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The version of what is being read. It stands first: another format may have nothing else in common with ours.
+///
+/// # Errors
+/// Where the major version is another one.
+fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schema, D::Error> {
+    let schema = Schema::deserialize(deserializer)?;
+    if schema.major != MAJOR {
+        return Err(D::Error::custom(format_args!(
+            "it has format {}, and this version reads format {MAJOR}: use a newer opencode-backup",
+            schema.major
+        )));
+    }
+    Ok(schema)
+}
+
+/// What every object below `manifests/` begins with. Whoever reads it names its fields again: `flatten` would keep
+/// every field that it does not know in memory, and anybody may have written them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Head {
     /// The format's version.
     pub schema: Schema,
@@ -58,24 +75,9 @@ pub struct Head {
     pub started: String,
 }
 
-impl Head {
-    /// Whether this version may read on.
-    ///
-    /// # Errors
-    /// Where the major version is another one.
-    pub fn readable(&self) -> Result<()> {
-        let major = self.schema.major;
-        ensure!(
-            major == MAJOR,
-            "the manifest of {} has format {major}, and this version reads format {MAJOR}: use a newer opencode-backup",
-            self.timestamp
-        );
-        Ok(())
-    }
-}
-
 /// `<timestamp>.started.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "RawStarted")]
 pub struct Started {
     /// Who and when.
     #[serde(flatten)]
@@ -85,6 +87,34 @@ pub struct Started {
     /// The export's object, where a backup is being deleted that had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawStarted {
+    #[serde(deserialize_with = "readable")]
+    schema: Schema,
+    tool: String,
+    host: String,
+    timestamp: Timestamp,
+    started: String,
+    prefixes: Vec<String>,
+    export: Option<String>,
+}
+
+impl From<RawStarted> for Started {
+    fn from(raw: RawStarted) -> Self {
+        Self {
+            head: Head {
+                schema: raw.schema,
+                tool: raw.tool,
+                host: raw.host,
+                timestamp: raw.timestamp,
+                started: raw.started,
+            },
+            prefixes: raw.prefixes,
+            export: raw.export,
+        }
+    }
 }
 
 /// The snapshot that was stored.

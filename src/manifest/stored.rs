@@ -13,8 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{ExportRecord, FailedDataset, Head, SnapshotRecord, dataset_prefix, stream};
+use super::{
+    ExportRecord, FailedDataset, Head, Schema, SnapshotRecord, dataset_prefix, readable, stream,
+};
 use crate::config::{DatasetName, Prefix};
+use crate::timestamp::Timestamp;
 use crate::tools::rclone::parse_md5;
 use crate::tree::{Node, NodeKind, Tree, shown};
 
@@ -59,8 +62,12 @@ pub struct StoredTree {
 
 #[derive(Deserialize)]
 struct Raw {
-    #[serde(flatten)]
-    head: Head,
+    #[serde(deserialize_with = "readable")]
+    schema: Schema,
+    tool: String,
+    host: String,
+    timestamp: Timestamp,
+    started: String,
     finished: String,
     complete: bool,
     snapshot: SnapshotRecord,
@@ -113,7 +120,7 @@ impl Stored {
     /// What `source` says, or what is wrong with the manifest.
     pub fn read(
         prefix: &Prefix,
-        timestamp: crate::timestamp::Timestamp,
+        timestamp: Timestamp,
         source: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<()>,
     ) -> Result<Self> {
         let raw: Raw = stream::parse(LARGEST, source, |reader| {
@@ -123,14 +130,13 @@ impl Stored {
             Ok(raw)
         })
         .context("this is no manifest that can be read")?;
-        raw.head.readable()?;
         ensure!(
-            raw.head.timestamp == timestamp,
+            raw.timestamp == timestamp,
             "the manifest under the name of {timestamp} is that of {}",
-            raw.head.timestamp
+            raw.timestamp
         );
         let mut datasets = Vec::new();
-        for dataset in raw.datasets {
+        for mut dataset in raw.datasets {
             let name = dataset.name;
             ensure!(
                 datasets.iter().all(|other: &StoredTree| other.name != name),
@@ -144,6 +150,8 @@ impl Stored {
             );
             check_tree(&dataset.entries)
                 .with_context(|| format!("the manifest's dataset {name} is refused"))?;
+            // Whoever makes them in this order makes a directory before what is in it.
+            dataset.entries.sort_by(|a, b| a.path.cmp(&b.path));
             let tree = Tree {
                 nodes: dataset.entries,
                 left_out: Vec::new(),
@@ -158,7 +166,13 @@ impl Stored {
             });
         }
         Ok(Self {
-            head: raw.head,
+            head: Head {
+                schema: raw.schema,
+                tool: raw.tool,
+                host: raw.host,
+                timestamp,
+                started: raw.started,
+            },
             finished: raw.finished,
             complete: raw.complete,
             snapshot: raw.snapshot,
@@ -208,7 +222,7 @@ impl RawEntry {
         let what = || format!("the entry {}", shown(&path));
         let mode = u32::from_str_radix(&self.mode, 8)
             .ok()
-            .filter(|mode| *mode <= 0o7777)
+            .filter(|mode| *mode <= 0o7777 && !self.mode.starts_with('+'))
             .with_context(|| format!("{} has the mode {:?}", what(), self.mode))?;
         ensure!(
             self.mtime_ns < 1_000_000_000,
@@ -292,3 +306,6 @@ fn check_path(path: &[u8]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! From a child's stdout, which comes in pieces to a function, to a parser, which wants something to read from.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -16,17 +16,18 @@ pub type Source<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>;
 pub(super) fn parse<T: Send>(
     limit: u64,
     source: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<()>,
-    parse: impl FnOnce(Pieces) -> Result<T> + Send,
+    parse: impl FnOnce(BufReader<Pieces>) -> Result<T> + Send,
 ) -> Result<T> {
     let (sender, receiver) = sync_channel(16);
     thread::scope(|scope| {
         let parser = scope.spawn(move || {
-            parse(Pieces {
+            // The parser asks for a byte at a time.
+            parse(BufReader::new(Pieces {
                 receiver,
                 piece: Vec::new(),
                 at: 0,
                 left: limit,
-            })
+            }))
         });
         // A parser that gave up does not listen any more, and says why below.
         let source = source(&mut |bytes| drop(sender.send(bytes.to_vec())));

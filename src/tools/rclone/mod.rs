@@ -378,7 +378,7 @@ fn date_header(text: &str) -> Option<Timestamp> {
 pub fn parse_md5(text: &str) -> Result<[u8; 16]> {
     let bad = || anyhow!("{text:?} is no MD5");
     let mut md5 = [0; 16];
-    if text.len() != 32 || !text.is_ascii() {
+    if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(bad());
     }
     for (index, byte) in md5.iter_mut().enumerate() {
