@@ -1,5 +1,6 @@
 //! `restore`: a backup back into a directory of its own.
 
+use anyhow::Context as _;
 use log::{error, info, warn};
 
 use super::{complain, print, print_json};
@@ -12,6 +13,7 @@ use crate::lock::{self, NoLock};
 use crate::preflight;
 use crate::restore::{self, Destination, Failure, Part};
 use crate::snapshot_name::SnapshotName;
+use crate::snapshots;
 use crate::space::Bytes;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
@@ -20,7 +22,7 @@ use crate::tools::rclone::Rclone;
 pub fn restore(host: &Host, args: &Restore, now: Timestamp) -> Exit {
     match args.from {
         From::Bucket => from_bucket(host, args, now),
-        From::Snapshot => from_snapshot(host, args),
+        From::Snapshot => from_snapshot(host, args, now),
     }
 }
 
@@ -58,7 +60,7 @@ fn from_bucket(host: &Host, args: &Restore, now: Timestamp) -> Exit {
     )
 }
 
-fn from_snapshot(host: &Host, args: &Restore) -> Exit {
+fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Exit {
     // Shared: other restores may read too, but nothing prunes what we read.
     let _lock = match lock::shared(&host.config.snapshot_dir) {
         Ok(lock) => lock,
@@ -76,16 +78,12 @@ fn from_snapshot(host: &Host, args: &Restore) -> Exit {
             return Exit::Unmet;
         }
     };
-    let timestamp = match (args.which, crate::snapshots::named(&host.config)) {
-        (Which::At(timestamp), _) => timestamp,
-        (Which::Latest, Ok(named)) if !named.is_empty() => named[0].1,
-        (Which::Latest, Ok(_)) => {
-            return refused(
-                host,
-                &anyhow::anyhow!("{} holds no snapshot", host.config.snapshot_dir.display()),
-            );
-        }
-        (Which::Latest, Err(problem)) => return refused(host, &problem.into()),
+    let timestamp = match args.which {
+        Which::At(timestamp) => timestamp,
+        Which::Latest => match newest_snapshot(host, now) {
+            Ok(timestamp) => timestamp,
+            Err(problem) => return refused(host, &problem),
+        },
     };
     let snapshot =
         SnapshotName::of(&host.config.subvolume, timestamp).path(&host.config.snapshot_dir);
@@ -97,6 +95,17 @@ fn from_snapshot(host: &Host, args: &Restore) -> Exit {
         Ok(parts) => carry_out(host, None, args, timestamp, &parts, &destination),
         Err(problem) => refused(host, &problem),
     }
+}
+
+/// One from the future counts for nothing.
+fn newest_snapshot(host: &Host, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let named = snapshots::named(&host.config)?;
+    let mut past = named
+        .into_iter()
+        .map(|(_, timestamp)| timestamp)
+        .filter(|timestamp| *timestamp <= now);
+    past.next()
+        .with_context(|| format!("{} holds no snapshot", host.config.snapshot_dir.display()))
 }
 
 fn carry_out(
@@ -138,6 +147,7 @@ fn carry_out(
 
 fn refused(host: &Host, problem: &anyhow::Error) -> Exit {
     if let Some(signal) = host.interrupt.signal() {
+        error!("stopped because we received {signal}; nothing was restored");
         return Exit::of_signal(signal);
     }
     error!("nothing was restored: {problem:#}");
@@ -145,13 +155,17 @@ fn refused(host: &Host, problem: &anyhow::Error) -> Exit {
 }
 
 fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
-    let stage = destination.stage.display();
+    let as_it_was = match destination.resumes() {
+        true => format!(
+            "{} is as it was, and a second call goes on from {}",
+            destination.path.display(),
+            destination.stage.display()
+        ),
+        false => format!("{} is as it was", destination.path.display()),
+    };
     match (host.interrupt.signal(), failure) {
         (Some(signal), _) => {
-            error!(
-                "stopped because we received {signal}; {} is as it was, and a second call goes on from {stage}",
-                destination.path.display()
-            );
+            error!("stopped because we received {signal}; {as_it_was}");
             Exit::of_signal(signal)
         }
         (None, Failure::Difference(what)) => {
@@ -161,10 +175,7 @@ fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
             Exit::Difference
         }
         (None, Failure::Other(problem)) => {
-            error!(
-                "nothing was put in place: {problem:#}; {} is as it was, and a second call goes on from {stage}",
-                destination.path.display()
-            );
+            error!("nothing was put in place: {problem:#}; {as_it_was}");
             Exit::Unexpected
         }
     }

@@ -1,9 +1,9 @@
 //! Every byte in the stage against the manifest, then what a bucket cannot hold: links, empty directories,
 //! owners, modes, times.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
@@ -21,6 +21,8 @@ use crate::interrupt::Interrupt;
 use crate::tree::{Node, NodeKind, Tree, shown};
 
 const BUFFER: usize = 256 * 1024;
+const S_ISUID: u32 = 0o4000;
+const S_ISGID: u32 = 0o2000;
 
 /// Compares the files in a directory with a tree. What differs and what does not belong there is removed, so
 /// that a second fetch brings it anew; the differences come back.
@@ -77,12 +79,14 @@ fn digest(path: &Path, buffer: &mut [u8]) -> io::Result<(u64, [u8; 16])> {
     }
 }
 
-/// Removes what a tree does not hold: objects that somebody else put there, rclone's unfinished files.
+/// Removes what a tree does not hold, or holds as something else: objects that somebody else put there, rclone's
+/// unfinished files.
 ///
 /// # Errors
 /// Where something cannot be removed.
 pub fn remove_strangers(directory: &Path, tree: &Tree) -> Result<Vec<String>> {
-    let known: HashSet<&[u8]> = tree.nodes.iter().map(|node| &*node.path).collect();
+    let nodes = tree.nodes.iter();
+    let known: HashMap<&[u8], &NodeKind> = nodes.map(|node| (&*node.path, &node.kind)).collect();
     let mut strangers = Vec::new();
     sweep(directory, Vec::new(), &known, &mut strangers)?;
     Ok(strangers)
@@ -91,7 +95,7 @@ pub fn remove_strangers(directory: &Path, tree: &Tree) -> Result<Vec<String>> {
 fn sweep(
     directory: &Path,
     below: Vec<u8>,
-    known: &HashSet<&[u8]>,
+    known: &HashMap<&[u8], &NodeKind>,
     strangers: &mut Vec<String>,
 ) -> Result<()> {
     for entry in
@@ -103,8 +107,12 @@ fn sweep(
             path.push(b'/');
         }
         path.extend(entry.file_name().into_vec());
-        let is_dir = entry.file_type()?.is_dir();
-        if !known.contains(path.as_slice()) {
+        let kind = entry.file_type()?;
+        let is_dir = kind.is_dir();
+        if !known
+            .get(path.as_slice())
+            .is_some_and(|known| fits(known, kind))
+        {
             let gone = if is_dir {
                 fs::remove_dir_all(entry.path())
             } else {
@@ -117,6 +125,15 @@ fn sweep(
         }
     }
     Ok(())
+}
+
+/// Links are made at the end: what stands in a link's place before that is something else.
+fn fits(known: &NodeKind, found: FileType) -> bool {
+    match known {
+        NodeKind::File { .. } => found.is_file(),
+        NodeKind::Directory => found.is_dir(),
+        NodeKind::Symlink(_) => false,
+    }
 }
 
 /// How many owners could not be set, since we are not root.
@@ -165,6 +182,7 @@ pub fn finish(directory: &Path, tree: &Tree) -> Result<Unowned> {
 fn own(path: &Path, node: &Node, unowned: &mut Unowned) -> Result<()> {
     let what = || format!("setting owner, mode and time of {}", path.display());
     let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
+    let mut mode = node.mode;
     match fchownat(
         AT_FDCWD,
         path,
@@ -173,12 +191,16 @@ fn own(path: &Path, node: &Node, unowned: &mut Unowned) -> Result<()> {
         AtFlags::AT_SYMLINK_NOFOLLOW,
     ) {
         Ok(()) => {}
-        Err(Errno::EPERM) => unowned.0 += 1,
+        Err(Errno::EPERM) => {
+            unowned.0 += 1;
+            // Whoever it was set for, it was not us.
+            mode &= !(S_ISUID | S_ISGID);
+        }
         Err(error) => return Err(error).with_context(what),
     }
     if !matches!(node.kind, NodeKind::Symlink(_)) {
         // After the owner: changing that takes set-user-id away.
-        fs::set_permissions(path, fs::Permissions::from_mode(node.mode)).with_context(what)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(what)?;
     }
     let (seconds, nanoseconds) = node.mtime;
     let time = TimeSpec::new(seconds, nanoseconds.into());

@@ -3,6 +3,7 @@
 //! The stage is beside the directory and takes its place in one rename. A mount point or a subvolume cannot be
 //! replaced by a rename: there the stage is inside, and its parts move up when all of them are checked.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -16,6 +17,9 @@ use crate::timestamp::Timestamp;
 
 /// Btrfs gives the root of every subvolume this inode number.
 const SUBVOLUME_ROOT: u64 = 256;
+
+/// In a stage that is inside: its parts are moving up. No dataset has such a name.
+const MOVING: &str = ".moving";
 
 /// A directory that may be restored into.
 #[derive(Clone, Debug)]
@@ -73,10 +77,7 @@ impl Destination {
         };
         let resumes = inside && stage.is_dir();
         if !resumes {
-            for entry in
-                fs::read_dir(&path).with_context(|| format!("reading {}", path.display()))?
-            {
-                let name = entry?.file_name();
+            for name in names(&path)? {
                 // What every new file system has.
                 if !(inside && name == "lost+found") {
                     bail!(
@@ -118,17 +119,45 @@ impl Destination {
         }
     }
 
-    /// Makes the stage, for us alone. Parts that an interrupted call had already moved up go back into it.
+    /// Makes the stage, for us alone, and leaves nothing in it but these parts. Those that an interrupted call had
+    /// already moved up go back into it.
     ///
     /// # Errors
-    /// Where it cannot be made.
-    pub fn open_stage<'p>(&self, parts: impl Iterator<Item = &'p str>) -> Result<()> {
+    /// Where it cannot be made, or the directory got other contents in the meantime.
+    pub fn open_stage(&self, parts: &[&str]) -> Result<()> {
         self.make_stage()?;
-        for part in parts.filter(|_| self.inside) {
+        let moving = self.stage.join(MOVING);
+        let takes_back = self.inside && moving.exists();
+        if self.inside {
+            for name in names(&self.path)? {
+                let staged = self.stage.file_name() == Some(&name);
+                let moved = takes_back && parts.iter().any(|part| name == *part);
+                ensure!(
+                    staged || moved || name == "lost+found",
+                    "{} is not empty (it holds {}): give one that is absent or empty",
+                    self.path.display(),
+                    name.to_string_lossy()
+                );
+            }
+        }
+        for part in parts.iter().filter(|_| takes_back) {
             let (up, staged) = (self.path.join(part), self.stage.join(part));
-            if fs::symlink_metadata(&up).is_ok_and(|metadata| metadata.is_dir()) {
+            if up.exists() {
                 fs::rename(&up, &staged)
                     .with_context(|| format!("taking {} back into the stage", up.display()))?;
+            }
+        }
+        for name in names(&self.stage)? {
+            if !parts.iter().any(|part| name == *part) {
+                let path = self.stage.join(&name);
+                let is_dir = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+                let gone = if is_dir {
+                    super::make_removable(&path);
+                    fs::remove_dir_all(&path)
+                } else {
+                    fs::remove_file(&path)
+                };
+                gone.with_context(|| format!("removing {}", path.display()))?;
             }
         }
         Ok(())
@@ -169,12 +198,23 @@ impl Destination {
             // Takes the place of an absent directory or of an empty one, and of nothing else.
             return fs::rename(&self.stage, &self.path).with_context(placing);
         }
-        for entry in fs::read_dir(&self.stage).with_context(placing)? {
-            let entry = entry.with_context(placing)?;
-            fs::rename(entry.path(), self.path.join(entry.file_name())).with_context(placing)?;
+        let parts = names(&self.stage)?;
+        let moving = self.stage.join(MOVING);
+        fs::write(&moving, "").with_context(placing)?;
+        for part in parts {
+            fs::rename(self.stage.join(&part), self.path.join(&part)).with_context(placing)?;
         }
+        fs::remove_file(&moving).with_context(placing)?;
         fs::remove_dir(&self.stage).with_context(placing)
     }
+}
+
+fn names(directory: &Path) -> Result<Vec<OsString>> {
+    let reading = || format!("reading {}", directory.display());
+    let entries = fs::read_dir(directory).with_context(reading)?;
+    entries
+        .map(|entry| Ok(entry.with_context(reading)?.file_name()))
+        .collect()
 }
 
 /// The datasets' own directories, what is in them, and the snapshots.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -26,7 +27,6 @@ pub fn from_bucket(
     prefix: &str,
     into: &Path,
 ) -> Result<()> {
-    prepare(into)?;
     let mut files = Files::default();
     tree.files().for_each(|(_, size)| files.add(size));
     let tuning = Tuning::choose(files, rclone.remote.memory.bytes(), 1);
@@ -40,7 +40,6 @@ pub fn from_bucket(
 /// # Errors
 /// Where a file cannot be copied.
 pub fn from_snapshot(from: &Path, tree: &Tree, into: &Path, interrupt: &Interrupt) -> Result<()> {
-    prepare(into)?;
     for node in &tree.nodes {
         if let Some(signal) = interrupt.signal() {
             bail!("stopped because we received {signal}");
@@ -69,14 +68,22 @@ pub fn from_snapshot(from: &Path, tree: &Tree, into: &Path, interrupt: &Interrup
     Ok(())
 }
 
-/// A directory without links: an interrupted restore may have left some, and what is fetched must not be
-/// written through them.
-fn prepare(into: &Path) -> Result<()> {
+/// A directory that can be fetched into. An interrupted restore may have finished it: what is fetched must not be
+/// written through its links, and its modes may keep us, who are not root, from reading and writing.
+///
+/// # Errors
+/// Where something cannot be changed.
+pub fn prepare(into: &Path) -> Result<()> {
     fs::create_dir_all(into).with_context(|| format!("making {}", into.display()))?;
-    without_links(into)
+    open(into)
 }
 
-fn without_links(directory: &Path) -> Result<()> {
+/// Makes everything in a directory accessible to us, and removes its links.
+///
+/// # Errors
+/// Where something cannot be changed.
+pub fn open(directory: &Path) -> Result<()> {
+    allow(directory, 0o700)?;
     for entry in
         fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?
     {
@@ -85,10 +92,24 @@ fn without_links(directory: &Path) -> Result<()> {
         if kind.is_symlink() {
             remove_file(&entry.path())?;
         } else if kind.is_dir() {
-            without_links(&entry.path())?;
+            open(&entry.path())?;
+        } else {
+            allow(&entry.path(), 0o600)?;
         }
     }
     Ok(())
+}
+
+fn allow(path: &Path, needed: u32) -> Result<()> {
+    let what = || format!("making {} accessible", path.display());
+    let mode = fs::symlink_metadata(path)
+        .with_context(what)?
+        .permissions()
+        .mode();
+    if mode & needed == needed {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode | needed)).with_context(what)
 }
 
 fn remove_file(path: &Path) -> Result<()> {

@@ -81,7 +81,8 @@ pub fn restore(
     if to.resumes() {
         info!(step = "restore"; "going on from {}, which an interrupted restore left", to.stage.display());
     }
-    to.open_stage(parts.iter().map(|part| part.name.as_str()))?;
+    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+    to.open_stage(&names)?;
     let mut unowned = 0;
     for part in parts {
         let into = to.stage.join(&part.name);
@@ -107,6 +108,9 @@ pub fn restore(
 
 /// Fetches and checks; what arrived damaged is fetched once more.
 fn fetched(host: &Host, rclone: Option<&Rclone>, part: &Part, into: &Path) -> Result<(), Failure> {
+    fetch::prepare(into)?;
+    // Of an interrupted restore; what the bucket itself has too much is named below.
+    apply::remove_strangers(into, &part.tree)?;
     for attempt in [1, 2] {
         match (&part.source, rclone) {
             (Source::Bucket(prefix), Some(rclone)) => {
@@ -136,6 +140,12 @@ fn fetched(host: &Host, rclone: Option<&Rclone>, part: &Part, into: &Path) -> Re
         warn!(step = "restore", dataset = part.name.as_str(); "{}: {}; fetching it again", part.name, differences.join("; "));
     }
     Ok(())
+}
+
+/// Opens what a restore closed: who is not root cannot remove what is in a directory that he may not write.
+pub fn make_removable(directory: &Path) {
+    // Where this fails, so does the removal, which says why.
+    let _ = fetch::open(directory);
 }
 
 /// The stage on the disk before it counts.

@@ -178,6 +178,8 @@ pub fn fetch(
         STORE_ENCODING,
     )
     .arg("--no-unicode-normalization")
+    // Every byte is compared with the manifest afterwards; rclone would give up where we fetch once more.
+    .arg("--ignore-checksum")
     .args([
         "--stats",
         "1s",
