@@ -136,11 +136,21 @@ impl<'a> Expiry<'a> {
                     .collect()
             };
             for mark in [Mark::Complete, Mark::Partial] {
-                for summary in self.read_each(&folder, &names(mark), Summary::read_one)? {
+                let summaries =
+                    self.read_each(&folder, &names(mark), Summary::read_one, |summary| {
+                        mark.name(summary.head.timestamp)
+                    })?;
+                for summary in summaries {
                     self.enter_summary(&summary);
                 }
             }
-            for started in self.read_each(&folder, &names(Mark::Started), Summary::read_mark)? {
+            let marks = self.read_each(
+                &folder,
+                &names(Mark::Started),
+                Summary::read_mark,
+                |started| Mark::Started.name(started.head.timestamp),
+            )?;
+            for started in marks {
                 self.enter_mark(&started);
             }
             for (timestamp, _) in batch {
@@ -150,19 +160,24 @@ impl<'a> Expiry<'a> {
         Ok(())
     }
 
-    /// All in one call; where one of them is damaged, one by one, and the damaged one is nobody's.
+    /// All in one call; where one of them is damaged or claims another's name, one by one, and that one is nobody's.
     fn read_each<T>(
         &self,
         folder: &str,
         names: &[String],
         parse: impl Fn(Source<'_>) -> Result<Vec<T>>,
+        name_of: impl Fn(&T) -> String,
     ) -> Result<Vec<T>> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let label = || Label::new(Step::Retention);
         let all = parse(&mut |take| self.rclone.get_all(label(), folder, names, take));
-        if let Some(all) = all.ok().filter(|all| all.len() == names.len()) {
+        let each_once = |all: &Vec<T>| {
+            let found: BTreeSet<String> = all.iter().map(&name_of).collect();
+            all.len() == names.len() && names.iter().all(|name| found.contains(name))
+        };
+        if let Some(all) = all.ok().filter(each_once) {
             return Ok(all);
         }
         let mut all = Vec::new();
@@ -175,11 +190,15 @@ impl<'a> Expiry<'a> {
                 .get(label(), &format!("{folder}{name}"), &mut |bytes| {
                     text.extend_from_slice(bytes)
                 })?;
-            match parse(&mut |take| {
+            let one = parse(&mut |take| {
                 take(&text);
                 Ok(())
-            }) {
-                Ok(one) => all.extend(one),
+            });
+            match one {
+                Ok(one) if one.len() == 1 && name_of(&one[0]) == *name => all.extend(one),
+                Ok(_) => {
+                    warn!(step = "retention"; "{folder}{name} holds something else and is left alone")
+                }
                 Err(error) => {
                     warn!(step = "retention"; "{folder}{name} cannot be read and is left alone: {error:#}")
                 }

@@ -22,6 +22,12 @@ use crate::timestamp::Timestamp;
 
 /// Prunes.
 pub fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
+    if args.remote && Policy::remote(host.config.retention).is_none() {
+        error!(
+            "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it, and nothing was done"
+        );
+        return Exit::Usage;
+    }
     let (checks, ready) = preflight::prepare(host);
     let Some(ready) = ready else {
         complain(&checks);
@@ -94,21 +100,23 @@ fn carry_out(host: &Host, args: &Prune, ready: &Ready, now: Timestamp) -> anyhow
         },
         false => prune::local(host, &ready.btrfs, &subvolume, rows),
     };
-    if !args.remote {
+    let Some(policy) = Policy::remote(host.config.retention).filter(|_| args.remote) else {
         return Ok(pruned);
-    }
-    let Some(policy) = Policy::remote(host.config.retention) else {
-        anyhow::bail!(
-            "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it"
-        );
     };
-    let (expiry, rows) = Expiry::look(host, &ready.rclone, &remote, policy, now)?;
-    if !args.dry_run {
-        let (deleted, failed) = expiry.carry_out(&rows);
-        pruned.remote_deleted = deleted;
-        pruned.failed.extend(failed);
+    match Expiry::look(host, &ready.rclone, &remote, policy, now) {
+        Ok((expiry, rows)) => {
+            if !args.dry_run {
+                let (deleted, failed) = expiry.carry_out(&rows);
+                pruned.remote_deleted = deleted;
+                pruned.failed.extend(failed);
+            }
+            pruned.remote_rows = rows;
+        }
+        // What went here has gone: the rows say so.
+        Err(error) => pruned
+            .failed
+            .push(format!("nothing was deleted in the bucket: {error:#}")),
     }
-    pruned.remote_rows = rows;
     Ok(pruned)
 }
 
