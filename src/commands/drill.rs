@@ -60,6 +60,7 @@ pub fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
     };
     let result = rehearse(host, args, &rclone, now, scratch.path());
     let path = scratch.path().to_owned();
+    restore::make_removable(&path);
     if let Err(problem) = scratch.close() {
         warn!(
             "{} could not be removed: {problem}; remove it by hand",
@@ -71,6 +72,7 @@ pub fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
         Err(failure) => return ended(host, failure),
     };
     if let Some(signal) = host.interrupt.signal() {
+        error!("stopped because we received {signal}; what was restored for the drill is removed");
         return Exit::of_signal(signal);
     }
     let failed = results.iter().any(|result| result.outcome == "failed");
@@ -185,7 +187,12 @@ fn table(timestamp: Timestamp, results: &[Result]) -> String {
 
 fn ended(host: &Host, failure: Failure) -> Exit {
     match (host.interrupt.signal(), failure) {
-        (Some(signal), _) => Exit::of_signal(signal),
+        (Some(signal), _) => {
+            error!(
+                "stopped because we received {signal}; what was restored for the drill is removed"
+            );
+            Exit::of_signal(signal)
+        }
         (None, Failure::Difference(what)) => {
             error!("the drill failed, since what is stored is not what the manifest says: {what}");
             Exit::Difference
