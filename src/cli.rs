@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -219,6 +220,21 @@ impl Cli {
     }
 }
 
+/// Whether words that could not be understood ask for `status`, which has exit codes of its own.
+pub fn asks_for_status(mut words: impl Iterator<Item = OsString>) -> bool {
+    while let Some(word) = words.next() {
+        if ["--config", "--env-file", "--log"]
+            .iter()
+            .any(|option| word == *option)
+        {
+            words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return word == "status";
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -228,5 +244,21 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn status_is_found_behind_options_and_not_in_their_values() {
+        for (line, expected) in [
+            ("status --bad", true),
+            ("-q --config x status --bad", true),
+            ("--config=status status", true),
+            ("--config status list", false),
+            ("list status", false),
+            ("--status", false),
+            ("", false),
+        ] {
+            let words = line.split_whitespace().map(OsString::from);
+            assert_eq!(asks_for_status(words), expected, "{line}");
+        }
     }
 }

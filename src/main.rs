@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use opencode_backup::backup::outcome::Exit;
-use opencode_backup::cli::Cli;
+use opencode_backup::cli::{self, Cli, Command};
 use opencode_backup::commands::{self, status};
 use opencode_backup::report;
 
@@ -15,17 +15,22 @@ fn main() -> ExitCode {
         // A wrong word is exit code 2, clap's and ours; a monitoring plug-in says that it does not know.
         Err(problem) => {
             let _ = problem.print();
-            let is_status = std::env::args().nth(1).is_some_and(|word| word == "status");
             return ExitCode::from(match problem.use_stderr() {
-                true if is_status => status::UNKNOWN,
+                true if cli::asks_for_status(std::env::args_os().skip(1)) => status::UNKNOWN,
                 true => Exit::Usage.code(),
                 false => Exit::Done.code(),
             });
         }
     };
     let code = catch_unwind(AssertUnwindSafe(|| commands::dispatch(&cli))).unwrap_or_else(|_| {
-        report::announce_early(Exit::Unexpected, "a bug in opencode-backup, described above");
-        Exit::Unexpected.code()
+        report::announce_early(
+            Exit::Unexpected,
+            "a bug in opencode-backup, described above",
+        );
+        match cli.command {
+            Command::Status(_) => status::UNKNOWN,
+            _ => Exit::Unexpected.code(),
+        }
     });
     ExitCode::from(code)
 }
