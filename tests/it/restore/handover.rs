@@ -1,0 +1,125 @@
+//! The last words of a restore are commands that work when they are pasted.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use anyhow::Result;
+use testbed::{Bed, Rclone};
+
+use super::{backup, names_in, plain, restore, target, tree};
+
+/// Pastes the text into a shell whose `systemctl` writes down what it was told.
+#[track_caller]
+fn paste(bed: &Bed, text: &str) -> String {
+    let stubs = bed.scratch().join("stubs");
+    let log = bed.scratch().join("systemctl.log");
+    fs::create_dir_all(&stubs).expect("a directory");
+    let stub = stubs.join("systemctl");
+    fs::write(
+        &stub,
+        format!("#!/bin/sh\necho \"$*\" >> '{}'\n", log.display()),
+    )
+    .expect("a script");
+    fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).expect("a mode");
+    fs::remove_file(&log).ok();
+    let path = format!("{}:/usr/bin:/bin", stubs.display());
+    let output = Command::new("bash")
+        .args(["-euc", text])
+        .env("PATH", path)
+        .current_dir("/")
+        .output()
+        .expect("bash");
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::read_to_string(log).expect("it was called")
+}
+
+/// Restores to a directory of this name, and pastes.
+#[track_caller]
+fn put_back(bed: &Bed, name: &str, timestamp: &str) {
+    let to = bed.scratch().join(name);
+    let ran = restore(bed, &to, &[timestamp, "-q"], 0);
+    let told = paste(bed, &ran.stdout);
+    assert_eq!(
+        told,
+        "stop opencode-memory-pod.service\nstart opencode-memory-pod.service\n"
+    );
+    let snapshot = bed.snapshot_dir().join(format!("persist-{timestamp}"));
+    for name in super::DATASETS {
+        tree::assert_same(&snapshot.join("containers").join(name), &bed.dataset(name));
+    }
+    assert_eq!(names_in(&to), [""; 0], "all of it has moved");
+}
+
+#[test]
+fn the_commands_it_ends_with_put_the_data_in_place() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    fs::write(bed.dataset("valkey").join("mark"), "then")?;
+    let timestamp = backup(&bed);
+    // What is there is kept beside.
+    fs::write(bed.dataset("valkey").join("mark"), "now")?;
+    put_back(&bed, "restored", &timestamp);
+    let containers = bed.subvolume().join("containers");
+    assert_eq!(
+        names_in(&containers),
+        [
+            "falkordb",
+            "falkordb.before-restore",
+            "valkey",
+            "valkey.before-restore"
+        ]
+    );
+    assert_eq!(
+        fs::read_to_string(containers.join("valkey.before-restore/mark"))?,
+        "now"
+    );
+    // A second time, and nothing is lost either.
+    fs::write(bed.dataset("valkey").join("mark"), "again")?;
+    put_back(&bed, "restored again", &timestamp);
+    let mut kept = Vec::new();
+    for entry in walk(&containers) {
+        if entry.ends_with("mark") {
+            kept.push(fs::read_to_string(entry)?);
+        }
+    }
+    kept.sort();
+    assert_eq!(kept, ["again", "now", "then"]);
+    // Nothing there at all: the disaster.
+    fs::remove_dir_all(&containers)?;
+    put_back(&bed, "it's \u{e9} $HOME", &timestamp);
+    Ok(())
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        all.push(entry.path());
+        if entry.path().is_dir() {
+            all.extend(walk(&entry.path()));
+        }
+    }
+    all
+}
+
+#[test]
+fn only_what_was_restored_is_moved() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    backup(&bed);
+    let to = target(&bed);
+    let ran = restore(&bed, &to, &["--dataset", "valkey"], 0);
+    paste(&bed, &ran.stdout);
+    assert_eq!(
+        names_in(&bed.subvolume().join("containers")),
+        ["falkordb", "valkey", "valkey.before-restore"]
+    );
+    Ok(())
+}
