@@ -191,3 +191,47 @@ impl<'r> Watch<'r> {
         let _ = killpg(self.pid(), signal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::Arc;
+
+    use super::super::{Held, Job, Label, Step};
+    use super::*;
+    use crate::interrupt::Interrupt;
+    use crate::secret::Redactor;
+
+    #[test]
+    fn whoever_hears_slowly_hears_a_child_to_its_end() {
+        let runner = Runner {
+            setpriv: which::which("setpriv").expect("util-linux is needed"),
+            held: Held::default(),
+            interrupt: Interrupt::default(),
+            redactor: Redactor::default(),
+            sink: Arc::new(|_| {}),
+        };
+        const SIZE: usize = 20 << 20;
+        let mut heard = 0;
+        // As much as the channel holds is still to come when the child ends, and takes longer than the wait.
+        let mut take = |bytes: &[u8]| {
+            heard += bytes.len();
+            thread::sleep(LINGER / 200);
+        };
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["head", "-c", &SIZE.to_string(), "/dev/zero"]);
+        let mut job = Job::new("head", Label::new(Step::Report), command);
+        job.env = vec![(
+            "PATH".into(),
+            "/usr/bin:/bin:/run/current-system/sw/bin".into(),
+        )];
+        job.stdout = Stdout::Bytes(&mut take);
+        let outcome = runner.run(job).map(|_| ());
+        assert!(
+            outcome.is_ok(),
+            "{:?}",
+            outcome.map_err(|error| error.to_string())
+        );
+        assert_eq!(heard, SIZE);
+    }
+}
