@@ -59,14 +59,22 @@ pub fn old_snapshot(bed: &Bed, days: i64) -> String {
 /// Puts a script of root's in front of a tool: `body` is shell, and `"$REAL"` the tool itself.
 pub fn wrap(bed: &Bed, tool: &str, body: &str) {
     let at = bed.scratch().join("bin").join(tool);
-    let real = at
-        .canonicalize()
-        .ok()
-        .or_else(|| testbed::provision::which(tool))
-        .expect("the tool itself");
-    let text = format!("#!/bin/sh\nREAL='{}'\n{body}\n", real.display());
-    std::fs::remove_file(&at).ok();
-    std::fs::write(&at, text).expect("a wrapper");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&at, mode).expect("executable");
+    let earlier = std::fs::read_to_string(&at).ok();
+    let real = match earlier.as_deref().and_then(|text| text.lines().nth(1)) {
+        Some(line) if line.starts_with("REAL=") => line.to_owned(),
+        _ => {
+            let real = at.canonicalize().ok();
+            let real = real.or_else(|| testbed::provision::which(tool));
+            format!("REAL='{}'", real.expect("the tool itself").display())
+        }
+    };
+    let text = format!("#!/bin/sh\n{real}\n{body}\n");
+    // By a child: a handle that we have open for writing may be inherited by a process that another test
+    // starts, and the kernel runs no file that somebody may still write ("Text file busy").
+    let draft = at.with_extension("draft");
+    std::fs::write(&draft, text).expect("a draft");
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(&draft).arg(&at);
+    let installed = install.status().expect("install runs");
+    assert!(installed.success(), "{installed}");
 }
