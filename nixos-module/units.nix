@@ -158,7 +158,8 @@ let
       ];
       User = user;
       Group = group;
-      EnvironmentFile = environmentFile;
+      # `-`: we ourselves name the file that is missing, with the remedy, and exit with 3.
+      EnvironmentFile = "-${environmentFile}";
 
       # A oneshot that hangs blocks every later tick of the timer: it has to end before the next
       # one.

@@ -22,6 +22,7 @@ fn plain(rclone: Rclone, server: Server) -> Bed {
     let bed = Bed::builder(Path::new(BIN)).rclone(rclone).s3(server);
     let bed = bed.build().expect("a bed");
     bed.set("export.enable", false).expect("a setting");
-    bed.set("datasets.falkordb.format", "files").expect("a setting");
+    bed.set("datasets.falkordb.format", "files")
+        .expect("a setting");
     bed
 }

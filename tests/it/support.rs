@@ -39,6 +39,12 @@ pub fn expect_cmd(bed: &Bed, command: &mut Command, code: i32) -> Ran {
     ran
 }
 
+/// Lets rclone give up soon; by default it tries for minutes.
+pub fn impatient(bed: &Bed) {
+    let args = vec!["--retries=1", "--low-level-retries=2"];
+    bed.set("remote.extra_args", args).expect("set");
+}
+
 /// The timestamp of so many days ago; of the future, where they are negative.
 pub fn days_ago(days: i64) -> String {
     let then = Utc::now() - TimeDelta::days(days);

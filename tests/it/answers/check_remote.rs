@@ -8,14 +8,9 @@ use testbed::s3::KEY_ID;
 use testbed::{Bed, Rclone};
 
 use super::{everything, json};
-use crate::support::{BIN, bed, expect};
+use crate::support::{BIN, bed, expect, impatient};
 
 const PROBE: &str = "manifests/check.probe";
-
-fn impatient(bed: &Bed) {
-    let args = vec!["--retries=1", "--low-level-retries=2"];
-    bed.set("remote.extra_args", args).expect("set");
-}
 
 /// One check of `check --remote --json`, which exits with this code.
 #[track_caller]

@@ -8,7 +8,7 @@ use testbed::s3::{APP_KEY, KEY_ID};
 use testbed::{Bed, Ran, Running};
 
 use super::{everything, fields, json};
-use crate::support::{bed, expect};
+use crate::support::{bed, expect, impatient};
 
 /// A folder name that a shell would take apart.
 const AWKWARD: &str = "containers/it's $HOME; \"all\" of * it";
@@ -191,8 +191,7 @@ fn the_plan_says_which_snapshots_would_go_and_the_command_works() {
 #[test]
 fn a_plan_for_a_bucket_that_cannot_be_asked_says_so() {
     let bed = bed();
-    let args = vec!["--retries=1", "--low-level-retries=2"];
-    bed.set("remote.extra_args", args).expect("set");
+    impatient(&bed);
     let port = testbed::process::free_port().expect("a port");
     bed.set("remote.endpoint", format!("http://127.0.0.1:{port}"))
         .expect("set");

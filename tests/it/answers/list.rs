@@ -8,7 +8,7 @@ use testbed::process::free_port;
 use testbed::relay::Rule;
 
 use super::{everything, fields, json};
-use crate::support::{bed, expect};
+use crate::support::{bed, expect, impatient};
 
 const HEADER: &str = "TIMESTAMP                  AGE  LOCAL                         REMOTE  STATE         FILES        SIZE";
 
@@ -45,8 +45,7 @@ fn where_there_is_nothing_the_list_says_so() {
 fn every_state_has_its_row_newest_first_and_nothing_is_changed() {
     let bed = bed();
     let relay = bed.relay().expect("a relay");
-    let args = vec!["--retries=1", "--low-level-retries=2"];
-    bed.set("remote.extra_args", args).expect("set");
+    impatient(&bed);
 
     // A snapshot of ours alone; one that somebody else left; a run that died long ago.
     let (alone, foreign, dead) = (
@@ -174,8 +173,7 @@ fn a_bucket_that_cannot_be_asked_does_not_hide_the_snapshots() {
     let port = free_port().expect("a port");
     bed.set("remote.endpoint", format!("http://127.0.0.1:{port}"))
         .expect("set");
-    let args = vec!["--retries=1", "--low-level-retries=2"];
-    bed.set("remote.extra_args", args).expect("set");
+    impatient(&bed);
     let ran = expect(&bed, &["list", "--json"], 1);
     let rows = json(&ran);
     assert_eq!(rows.as_array().map(Vec::len), Some(1), "{ran}");

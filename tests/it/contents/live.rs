@@ -58,7 +58,8 @@ fn under_load(server: &Redis, work: impl FnOnce()) {
 fn stored_in_the_middle_of_a_rewrite(bed: &Bed, live: &Redis, marker: &str) -> (PathBuf, Value) {
     live.command(&["BGREWRITEAOF"]).expect("a rewrite");
     wait_until("rewrite", || persistence(live, "aof_rewrite_in_progress:1"));
-    live.command(&["SET", marker, "acknowledged"]).expect("a write");
+    live.command(&["SET", marker, "acknowledged"])
+        .expect("a write");
     run_again(bed, 0);
     let at = timestamp(bed);
     let manifest = assert_complete(bed);
@@ -69,12 +70,16 @@ fn stored_in_the_middle_of_a_rewrite(bed: &Bed, live: &Redis, marker: &str) -> (
         .iter()
         .map(|file| file["path"].as_str().expect("a path"))
         .collect();
-    let half_written = left_out.iter().any(|path| path.starts_with("temp-rewriteaof-"));
+    let half_written = left_out
+        .iter()
+        .any(|path| path.starts_with("temp-rewriteaof-"));
     assert!(half_written, "the rewrite was over too soon: {left_out:?}");
     let snapshot = bed.snapshot_dir().join(format!("persist-{at}"));
     let snapshot = snapshot.join("containers/falkordb");
     assert_stored(bed, &manifest, "falkordb", &snapshot, &left_out);
-    wait_until("end of the rewrite", || !persistence(live, "aof_rewrite_in_progress:1"));
+    wait_until("end of the rewrite", || {
+        !persistence(live, "aof_rewrite_in_progress:1")
+    });
     (fetched(bed), stored["warnings"].clone())
 }
 
@@ -88,7 +93,8 @@ fn three_backups_load(appendfsync: &str, prepare: impl Fn(&Path, &Value)) {
     live.write(KEYS, "key").expect("writes");
     // 15,000 keys at 200 microseconds each: three seconds.
     for (name, value) in [("appendfsync", appendfsync), ("rdb-key-save-delay", "200")] {
-        live.command(&["CONFIG", "SET", name, value]).expect("a setting");
+        live.command(&["CONFIG", "SET", name, value])
+            .expect("a setting");
     }
     under_load(&live, || {
         for round in 1..=3 {
@@ -111,7 +117,12 @@ fn a_server_that_writes_and_rewrites_is_stored_as_one_instant_that_loads() {
     three_backups_load("always", |_, warnings| {
         let warnings = warnings.as_array().expect("a list");
         // A command that was cut in two is one; bytes that no server loads are not.
-        assert!(warnings.iter().all(|text| !text.to_string().contains("NUL")), "{warnings:?}");
+        assert!(
+            warnings
+                .iter()
+                .all(|text| !text.to_string().contains("NUL")),
+            "{warnings:?}"
+        );
     });
 }
 
@@ -126,7 +137,10 @@ fn what_a_lazier_server_had_not_flushed_is_warned_of_with_the_command_that_mends
         let manifest = set.join("appendonlydir/appendonly.aof.manifest");
         let check = "command -v valkey-check-aof || command -v redis-check-aof";
         let script = format!("echo y | $({check}) --fix \"$1\"");
-        let fixed = Command::new("sh").args(["-c", &script, "sh"]).arg(manifest).status();
+        let fixed = Command::new("sh")
+            .args(["-c", &script, "sh"])
+            .arg(manifest)
+            .status();
         assert!(fixed.expect("sh").success());
     });
 }
@@ -140,7 +154,8 @@ fn a_dump_that_is_being_written_is_left_out_and_the_last_one_stored() {
     live.populate(2000, "key").expect("keys");
     live.save().expect("a dump");
     let digest = live.digest().expect("a digest");
-    live.command(&["CONFIG", "SET", "rdb-key-save-delay", "2000"]).expect("a setting");
+    live.command(&["CONFIG", "SET", "rdb-key-save-delay", "2000"])
+        .expect("a setting");
     live.command(&["BGSAVE"]).expect("a save");
     wait_until("save", || persistence(&live, "rdb_bgsave_in_progress:1"));
     live.write(100, "later").expect("writes");
@@ -148,9 +163,16 @@ fn a_dump_that_is_being_written_is_left_out_and_the_last_one_stored() {
     run_again(&bed, 0);
     let manifest = assert_complete(&bed);
     let stored = named(&manifest["datasets"], "falkordb");
-    let left_out = stored["left_out"][0]["path"].as_str().expect("a scratch file");
-    assert!(left_out.starts_with("temp-") && left_out.ends_with(".rdb"), "{left_out}");
-    let snapshot = bed.snapshot_dir().join(format!("persist-{}", timestamp(&bed)));
+    let left_out = stored["left_out"][0]["path"]
+        .as_str()
+        .expect("a scratch file");
+    assert!(
+        left_out.starts_with("temp-") && left_out.ends_with(".rdb"),
+        "{left_out}"
+    );
+    let snapshot = bed
+        .snapshot_dir()
+        .join(format!("persist-{}", timestamp(&bed)));
     let snapshot = snapshot.join("containers/falkordb");
     assert_stored(&bed, &manifest, "falkordb", &snapshot, &[left_out]);
     let loaded = server(&bed, &fetched(&bed), &[]);

@@ -31,7 +31,10 @@ fn links(dir: &Path) {
 
 /// Owners, permissions and times, each unlike any default.
 fn metadata(dir: &Path) {
-    for (number, mode) in [0o000, 0o400, 0o644, 0o4755, 0o2711, 0o777].iter().enumerate() {
+    for (number, mode) in [0o000, 0o400, 0o644, 0o4755, 0o2711, 0o777]
+        .iter()
+        .enumerate()
+    {
         let path = dir.join(format!("full/mode-{mode:04o}"));
         let mut file = File::create(&path).expect("a file");
         writeln!(file, "{mode:o}").expect("a line");
@@ -66,7 +69,12 @@ fn everything_is_stored_or_in_the_manifest(rclone: Rclone) {
     sparse.set_len(24 << 20).expect("a length");
     sparse.write_at(b"island", 9 << 20).expect("bytes");
     sparse.write_at(b"end", (24 << 20) - 3).expect("bytes");
-    assert!(fs::metadata(dir.join("sparse")).expect("it is there").blocks() < 1000);
+    assert!(
+        fs::metadata(dir.join("sparse"))
+            .expect("it is there")
+            .blocks()
+            < 1000
+    );
 
     run_again(&bed, 0);
     let manifest = assert_complete(&bed);
@@ -75,22 +83,50 @@ fn everything_is_stored_or_in_the_manifest(rclone: Rclone) {
     // The comparison above is with the live tree; these are the words themselves.
     let told = entries(&manifest, "falkordb");
     let dangling = &told[&b"dangling"[..]];
-    assert_eq!((&dangling["type"], &dangling["target"]), (&json!("symlink"), &json!("no/such/file")));
-    assert_eq!((&dangling["uid"], &dangling["gid"]), (&json!(77), &json!(78)));
+    assert_eq!(
+        (&dangling["type"], &dangling["target"]),
+        (&json!("symlink"), &json!("no/such/file"))
+    );
+    assert_eq!(
+        (&dangling["uid"], &dangling["gid"]),
+        (&json!(77), &json!(78))
+    );
     let file = &told[&b"full/mode-4755"[..]];
-    assert_eq!((&file["mode"], &file["uid"]), (&json!("4755"), &json!(10_003)));
-    assert_eq!((&file["mtime"], &file["mtime_ns"]), (&json!(1_000_000_003), &json!(123_456_789)));
+    assert_eq!(
+        (&file["mode"], &file["uid"]),
+        (&json!("4755"), &json!(10_003))
+    );
+    assert_eq!(
+        (&file["mtime"], &file["mtime_ns"]),
+        (&json!(1_000_000_003), &json!(123_456_789))
+    );
     let old = &told[&b"before 1970"[..]];
-    assert_eq!((&old["mtime"], &old["mtime_ns"]), (&json!(-2), &json!(500_000_000)));
+    assert_eq!(
+        (&old["mtime"], &old["mtime_ns"]),
+        (&json!(-2), &json!(500_000_000))
+    );
     assert_eq!(told[&b"empty/also empty"[..]]["mode"], json!("1777"));
     let nothing = &told[&b"nothing"[..]];
-    assert_eq!((&nothing["size"], &nothing["md5"]), (&json!(0), &json!("d41d8cd98f00b204e9800998ecf8427e")));
+    assert_eq!(
+        (&nothing["size"], &nothing["md5"]),
+        (&json!(0), &json!("d41d8cd98f00b204e9800998ecf8427e"))
+    );
 
     let prefix = format!("falkordb-{}", timestamp(&bed));
     let keys = keys_below(&bed, &prefix);
-    for only_told in ["relative", "dangling", "absolute", "to a directory", "in a circle", "empty"] {
+    for only_told in [
+        "relative",
+        "dangling",
+        "absolute",
+        "to a directory",
+        "in a circle",
+        "empty",
+    ] {
         let key = format!("{prefix}/{only_told}");
-        assert!(!keys.iter().any(|there| there.starts_with(&key)), "{key}: {keys:?}");
+        assert!(
+            !keys.iter().any(|there| there.starts_with(&key)),
+            "{key}: {keys:?}"
+        );
     }
     let group = &manifest["datasets"][0]["groups"]["4"];
     assert_eq!(*group, json!("adm"), "the name of an owner goes along");

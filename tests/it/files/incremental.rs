@@ -27,7 +27,9 @@ const SIZES: [(&str, usize); 5] = [
 ];
 
 fn bytes(seed: usize, size: usize) -> Vec<u8> {
-    (0..size).map(|at| (at * 31 + at / 251 + seed) as u8).collect()
+    (0..size)
+        .map(|at| (at * 31 + at / 251 + seed) as u8)
+        .collect()
 }
 
 fn write(dir: &Path, name: &str, bytes: &[u8]) {
@@ -45,7 +47,8 @@ fn filled(rclone: Rclone) -> (Bed, Relay) {
     }
     // moto's first answer to a file in parts may be 400, so one more attempt there must be.
     let few = ["--retries=2", "--low-level-retries=2"].map(toml::Value::from);
-    bed.set("remote.extra_args", few.to_vec()).expect("a setting");
+    bed.set("remote.extra_args", few.to_vec())
+        .expect("a setting");
     let relay = bed.relay().expect("a relay");
     (bed, relay)
 }
@@ -65,7 +68,8 @@ fn stored(bed: &Bed) -> String {
 fn unchanged_files_are_copied_on_the_server(rclone: Rclone) {
     let (bed, relay) = filled(rclone);
     let first = stored(&bed);
-    let spoiled = ["/falkordb-", "/valkey-"].map(|path| relay.rule(Rule::on("PUT").path(path).corrupt_body()));
+    let spoiled = ["/falkordb-", "/valkey-"]
+        .map(|path| relay.rule(Rule::on("PUT").path(path).corrupt_body()));
     let posts = relay.rule(Rule::on("POST").path("/falkordb-").corrupt_body());
     let second = stored(&bed);
     // One request a file (dump.rdb is one), and no part of the large one.
@@ -99,7 +103,10 @@ fn bytes_that_changed_behind_size_and_time_are_sent(rclone: Rclone) {
     let dir = bed.dataset("falkordb");
     for (name, size) in [("gamma", 300_000), ("large", 18 << 20)] {
         let path = dir.join(name);
-        let mtime = fs::metadata(&path).expect("a file").modified().expect("a time");
+        let mtime = fs::metadata(&path)
+            .expect("a file")
+            .modified()
+            .expect("a time");
         write(&dir, name, &bytes(77, size));
         let file = File::options().write(true).open(&path).expect("a file");
         file.set_modified(mtime).expect("a time");
@@ -112,7 +119,10 @@ fn bytes_that_changed_behind_size_and_time_are_sent(rclone: Rclone) {
     for (name, differs) in [("gamma", true), ("large", true), ("alpha", false)] {
         let entry = |manifest| entries(manifest, "falkordb")[name.as_bytes()].clone();
         let (old, new) = (entry(&before), entry(&after));
-        assert_eq!((&old["size"], &old["mtime"], &old["mtime_ns"]), (&new["size"], &new["mtime"], &new["mtime_ns"]));
+        assert_eq!(
+            (&old["size"], &old["mtime"], &old["mtime_ns"]),
+            (&new["size"], &new["mtime"], &new["mtime_ns"])
+        );
         assert_eq!(old["md5"] != new["md5"], differs, "{name}");
     }
 }
@@ -137,7 +147,11 @@ fn without_incremental_everything_is_sent(rclone: Rclone) {
     let old = format!("falkordb-{first}");
     let asked = |path: &str| path.contains(&old);
     let requests = relay.requests();
-    assert!(!requests.iter().any(|request| asked(&request.path) || asked(&request.query)));
+    assert!(
+        !requests
+            .iter()
+            .any(|request| asked(&request.path) || asked(&request.query))
+    );
 
     relay.rule(Rule::on("PUT").path("/gamma").corrupt_body());
     let ran = run_again(&bed, 5);
@@ -161,11 +175,20 @@ fn what_a_killed_run_has_sent_is_not_sent_again(rclone: Rclone) {
     stored(&bed);
     let dir = bed.dataset("falkordb");
     // Older than the run, as files that a server has left are.
-    let fresh = [("beta", 4_000), ("epsilon", 9_000), ("below/zeta", 250_000), ("last", 8_000)];
+    let fresh = [
+        ("beta", 4_000),
+        ("epsilon", 9_000),
+        ("below/zeta", 250_000),
+        ("last", 8_000),
+    ];
     for (name, size) in fresh {
         write(&dir, name, &bytes(99, size));
-        let file = File::options().write(true).open(dir.join(name)).expect("a file");
-        file.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("a time");
+        let file = File::options()
+            .write(true)
+            .open(dir.join(name))
+            .expect("a file");
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600))
+            .expect("a time");
     }
 
     relay.forget_requests();
@@ -179,12 +202,16 @@ fn what_a_killed_run_has_sent_is_not_sent_again(rclone: Rclone) {
         let requests = relay.requests();
         let there = |name: &str| {
             let path = format!("/{name}");
-            requests.iter().any(|r| r.method == "PUT" && r.path.ends_with(&path) && r.status == Some(200))
+            requests
+                .iter()
+                .any(|r| r.method == "PUT" && r.path.ends_with(&path) && r.status == Some(200))
         };
         SIZES.iter().chain(&fresh[..3]).all(|(name, _)| there(name))
     };
     killed
-        .wait_until("everything but the last file", LIMIT, |_| arrived(&relay) && relay.hits(stalled) > 0)
+        .wait_until("everything but the last file", LIMIT, |_| {
+            arrived(&relay) && relay.hits(stalled) > 0
+        })
         .expect("it sends them");
     killed.kill().expect("SIGKILL");
     killed.wait_timeout(LIMIT).expect("it ends");
@@ -193,14 +220,29 @@ fn what_a_killed_run_has_sent_is_not_sent_again(rclone: Rclone) {
     assert_eq!(committed.len(), 1, "{committed:?}");
 
     relay.clear();
-    let sent = ["beta", "epsilon", "below/zeta", "alpha", "gamma", "below/delta", "large", "dump.rdb"];
+    let sent = [
+        "beta",
+        "epsilon",
+        "below/zeta",
+        "alpha",
+        "gamma",
+        "below/delta",
+        "large",
+        "dump.rdb",
+    ];
     for name in sent {
         relay.rule(Rule::on("PUT").path(&format!("/{name}")).corrupt_body());
     }
     stored(&bed);
     // The dead run's mark says what it has left.
     let keys = bed.keys().expect("the bucket answers");
-    assert_eq!(keys.iter().filter(|key| key.ends_with(".started.json")).count(), 1, "{keys:?}");
+    assert_eq!(
+        keys.iter()
+            .filter(|key| key.ends_with(".started.json"))
+            .count(),
+        1,
+        "{keys:?}"
+    );
 }
 
 #[test]

@@ -14,15 +14,77 @@ use super::stored::{assert_complete, assert_half, assert_stored, entries, keys_b
 /// Names that S3, a shell, XML, JSON, a URL or rclone could trip over; files or directories.
 fn names() -> Vec<Vec<u8>> {
     let texts = [
-        " leading", "trailing ", "two  blanks", "'single'", "\"double\"", "`back`", "$HOME", "!bang",
-        "*", "?", "[a-z]", "{a,b}", "**", "back\\slash", "-dash", "--s3-no-head", "#hash", "a%41b", "a%2Fb",
-        "a+b", "a&b", "<xml>", "&amp;", "a=b;c:d", "|pipe", "@at", "~", "~user", ".hidden", "...", "a.", "..a",
-        "- name", "; comment", "CON", "tab\there", "cr\rhere", "DEL\u{7f}", "\u{7f}", "．", "．．", "..．", "．a",
-        "／", "a／b", "＊？＂", "\u{e9}", "e\u{301}", "\u{fffd}", "\u{feff}bom", "日本語", "🧠", "\u{202e}rtl",
-        "\u{a0}nbsp", "\u{2028}line", "manifests", "2025-01-01T12-00-00Z.json", "null", "‚‘’", "␀", "␤",
+        " leading",
+        "trailing ",
+        "two  blanks",
+        "'single'",
+        "\"double\"",
+        "`back`",
+        "$HOME",
+        "!bang",
+        "*",
+        "?",
+        "[a-z]",
+        "{a,b}",
+        "**",
+        "back\\slash",
+        "-dash",
+        "--s3-no-head",
+        "#hash",
+        "a%41b",
+        "a%2Fb",
+        "a+b",
+        "a&b",
+        "<xml>",
+        "&amp;",
+        "a=b;c:d",
+        "|pipe",
+        "@at",
+        "~",
+        "~user",
+        ".hidden",
+        "...",
+        "a.",
+        "..a",
+        "- name",
+        "; comment",
+        "CON",
+        "tab\there",
+        "cr\rhere",
+        "DEL\u{7f}",
+        "\u{7f}",
+        "．",
+        "．．",
+        "..．",
+        "．a",
+        "／",
+        "a／b",
+        "＊？＂",
+        "\u{e9}",
+        "e\u{301}",
+        "\u{fffd}",
+        "\u{feff}bom",
+        "日本語",
+        "🧠",
+        "\u{202e}rtl",
+        "\u{a0}nbsp",
+        "\u{2028}line",
+        "manifests",
+        "2025-01-01T12-00-00Z.json",
+        "null",
+        "‚‘’",
+        "␀",
+        "␤",
     ];
     let mut names: Vec<Vec<u8>> = texts.iter().map(|name| name.as_bytes().to_vec()).collect();
-    for bytes in [&b"\xff"[..], b"latin\xe9", b"half\xe2\x80", b"\xe2\x80\x9b\xff"[1..].as_ref(), b"\xc3\x28", b"\xed\xa0\x80"] {
+    for bytes in [
+        &b"\xff"[..],
+        b"latin\xe9",
+        b"half\xe2\x80",
+        b"\xe2\x80\x9b\xff"[1..].as_ref(),
+        b"\xc3\x28",
+        b"\xed\xa0\x80",
+    ] {
         names.push(bytes.to_vec());
     }
     // Every control character, and every picture of one.
@@ -68,7 +130,17 @@ fn every_name_makes_the_round_trip(rclone: Rclone, server: Server, names: &[Vec<
 /// On rclone's own server, which stores keys as files and so shows that each is a possible one. It answers 500
 /// to what stands for invalid UTF-8, so the others are few.
 fn with_newlines() -> Vec<Vec<u8>> {
-    let names = ["\n", "a\nb", "\n\n", "- new\nline", "\r\n", "\u{1}\u{7f}", "\u{240a}", "\u{240a}\n", "plain"];
+    let names = [
+        "\n",
+        "a\nb",
+        "\n\n",
+        "- new\nline",
+        "\r\n",
+        "\u{1}\u{7f}",
+        "\u{240a}",
+        "\u{240a}\n",
+        "plain",
+    ];
     names.map(|name| name.as_bytes().to_vec()).to_vec()
 }
 

@@ -149,7 +149,13 @@ fn rclone(bed: &Bed, words: &[&str], more: &[&OsStr]) -> Vec<u8> {
         .arg(bed.s3().endpoint())
         .args(["--s3-encoding", "Slash,Ctl,Del,InvalidUtf8,Dot"])
         // Two names that look alike are two files.
-        .args(["--no-unicode-normalization", "--transfers", "16", "--checkers", "16"])
+        .args([
+            "--no-unicode-normalization",
+            "--transfers",
+            "16",
+            "--checkers",
+            "16",
+        ])
         .args(more);
     let output = rclone.stdin(Stdio::null()).output().expect("rclone");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -173,7 +179,14 @@ pub fn fetch(bed: &Bed, prefix: &str) -> PathBuf {
 #[track_caller]
 pub fn listed(bed: &Bed, prefix: &str) -> BTreeMap<Vec<u8>, String> {
     let from = format!("s3:{}/{prefix}", bed.bucket());
-    let words = ["lsjson", "-R", "--files-only", "--hash", "--no-modtime", "--no-mimetype"];
+    let words = [
+        "lsjson",
+        "-R",
+        "--files-only",
+        "--hash",
+        "--no-modtime",
+        "--no-mimetype",
+    ];
     let text = rclone(bed, &words, &[OsStr::new(&from)]);
     let list: Vec<Value> = serde_json::from_slice(&text).expect("a list");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -302,8 +315,5 @@ pub fn assert_half(bed: &Bed, ran: &Ran, good: &str, bad: &str) -> Half {
     assert_eq!(names(&manifest["failed"]), [bad]);
     assert_eq!(named(&manifest["failed"], bad)["error"], json!(why));
     assert_stored(bed, &manifest, good, &bed.dataset(good), &[]);
-    Half {
-        timestamp: at,
-        why,
-    }
+    Half { timestamp: at, why }
 }

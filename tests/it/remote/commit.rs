@@ -2,10 +2,8 @@
 
 use testbed::relay::Rule;
 
-use super::{
-    BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, impatient, timestamp,
-};
-use crate::support::{bed, expect};
+use super::{BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
+use crate::support::{bed, expect, impatient};
 
 /// `2025-01-01T12-00-00Z.json`, and no mark.
 const MANIFEST: &str = "Z.json";

@@ -70,7 +70,7 @@ fn outer(ourselves: &Path) -> Command {
         }
         Err(why) => {
             println!(
-                "no namespaces here ({why:#}): going on without; after a kill -9, look for mounts in /var/tmp"
+                "no namespaces here ({why:#}): going on without; each bed's own reaper cleans up"
             );
             tethered(ourselves)
         }

@@ -19,8 +19,10 @@ use testbed::scratch::{mounts_below, unmount};
 const ROOM: &str = "ocb-run-";
 /// What testbed's directories are called, where no room is around them.
 const BED: &str = "ocb-";
-/// A directory this young may not have its lock, or its reaper, yet.
-const YOUNG: Duration = Duration::from_secs(10);
+/// A directory this young may not have its lock yet…
+const YOUNG_ROOM: Duration = Duration::from_secs(1);
+/// …or its reaper.
+const YOUNG_BED: Duration = Duration::from_secs(10);
 
 /// A directory that is removed on drop, locked until then.
 pub struct Room {
@@ -74,11 +76,13 @@ pub fn sweep() {
     for entry in fs::read_dir(base()).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with(BED) || !ours_and_settled(&path) {
+        let is_room = name.starts_with(ROOM);
+        let young = if is_room { YOUNG_ROOM } else { YOUNG_BED };
+        if !name.starts_with(BED) || !ours_and_settled(&path, young) {
             continue;
         }
         let held = lock(&path);
-        let dead = held.is_ok() && (name.starts_with(ROOM) || !mentioned(&path));
+        let dead = held.is_ok() && (is_room || !mentioned(&path));
         if dead {
             println!("removing {}, which a killed run left", path.display());
             remove(&path);
@@ -86,11 +90,11 @@ pub fn sweep() {
     }
 }
 
-fn ours_and_settled(path: &Path) -> bool {
+fn ours_and_settled(path: &Path, young: Duration) -> bool {
     let Ok(meta) = fs::symlink_metadata(path) else {
         return false;
     };
-    let settled = |time: SystemTime| time.elapsed().is_ok_and(|age| age > YOUNG);
+    let settled = |time: SystemTime| time.elapsed().is_ok_and(|age| age > young);
     meta.is_dir() && meta.uid() == geteuid().as_raw() && meta.modified().is_ok_and(settled)
 }
 
