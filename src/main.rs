@@ -12,10 +12,7 @@ fn main() -> ExitCode {
     // A wrong word ends here with exit code 2, which is clap's and ours.
     let cli = Cli::parse();
     let exit = catch_unwind(AssertUnwindSafe(|| commands::dispatch(&cli))).unwrap_or_else(|_| {
-        report::announce_early(
-            Exit::Unexpected,
-            "a bug in opencode-backup, described above",
-        );
+        report::announce_unexpected("this is a bug, described above");
         Exit::Unexpected
     });
     ExitCode::from(exit.code())

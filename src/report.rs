@@ -9,9 +9,10 @@ use log::{Level, log, warn};
 use serde::Serialize;
 
 use crate::backup::outcome::{DatasetOutcome, Exit, Outcome, Pruned, Refused, exit_code};
+use crate::config::Config;
 use crate::exec::Step;
 use crate::host::Host;
-use crate::logging::VERDICT_ID;
+use crate::logging::{self, VERDICT_ID};
 use crate::manifest::{ExportRecord, SnapshotRecord};
 use crate::preflight::{Check, State};
 use crate::retention::Reason;
@@ -128,41 +129,74 @@ impl<'a> Report<'a> {
 
     /// Writes the state file. That it cannot be written loses no backup: a warning.
     pub fn save(&self, path: &Path) {
-        if let Err(error) = self.write(path) {
-            warn!(
-                step = "report";
-                "the state file {} could not be written: {error}; nothing else is lost, but monitoring will not see this run \
-                 (make its folder writable for this user, or correct report.state_file)",
-                path.display()
-            );
-        }
-    }
-
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        if !folder.exists() {
-            fs::create_dir(folder)?;
-        }
-        // A name of its own, made anew: whatever stands at the path, a link included, is replaced and not followed.
-        let mut file = tempfile::Builder::new()
-            .prefix(".last-run-")
-            .tempfile_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
-        file.as_file()
-            .set_permissions(Permissions::from_mode(0o644))?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        warn_unwritten(path, replace(path, self));
     }
 }
 
-/// A configuration that cannot be read, and other ends before there is a run.
-pub fn announce_early(exit: Exit, text: &str) {
+fn warn_unwritten(path: &Path, written: io::Result<()>) {
+    if let Err(error) = written {
+        warn!(
+            step = "report";
+            "the state file {} could not be written: {error}; nothing else is lost, but monitoring will not see this run \
+             (make its folder writable for this user, or correct report.state_file)",
+            path.display()
+        );
+    }
+}
+
+/// Under a name of its own, made anew, then renamed: whatever stands at the path, a link included, is replaced
+/// and not followed, and no reader sees half of it.
+fn replace(path: &Path, report: &impl Serialize) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if !folder.exists() {
+        fs::create_dir(folder)?;
+    }
+    // Once more as a whole: an error may quote what a library said.
+    let text = logging::redacted(&serde_json::to_string_pretty(report)?);
+    let mut file = tempfile::Builder::new()
+        .prefix(".last-run-")
+        .tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(0o644))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// A configuration that cannot be read: which state file it names cannot be known, so the usual one is written
+/// where its folder is there.
+pub fn announce_refused(timestamp: Timestamp, text: &str) {
+    let verdict = format!(
+        "no backup was made (exit code {}: {}): {text}",
+        Exit::Usage.code(),
+        Exit::Usage.meaning()
+    );
+    log!(Level::Error, message_id = VERDICT_ID, exit_code = Exit::Usage.code(), step = "config"; "{verdict}");
+    let path = Config::default().report.state_file;
+    if path.parent().is_some_and(Path::is_dir) {
+        let report = serde_json::json!({
+            "schema": 1,
+            "tool": concat!("opencode-backup ", env!("CARGO_PKG_VERSION")),
+            "timestamp": timestamp,
+            "finished": timestamp.rfc3339(),
+            "exit_code": Exit::Usage.code(),
+            "meaning": Exit::Usage.meaning(),
+            "failed_step": Step::Config,
+            "verdict": verdict,
+        });
+        warn_unwritten(&path, replace(&path, &report));
+    }
+}
+
+/// Something that nobody foresaw, wherever it happened.
+pub fn announce_unexpected(text: &str) {
     log!(
         Level::Error,
-        message_id = VERDICT_ID, exit_code = exit.code(), step = "config";
-        "no backup was made (exit code {}: {}): {text}", exit.code(), exit.meaning()
+        message_id = VERDICT_ID, exit_code = Exit::Unexpected.code(), step = "report";
+        "opencode-backup ended unexpectedly (exit code {}): {text}; `opencode-backup list` tells what there is",
+        Exit::Unexpected.code()
     );
 }
 
@@ -189,9 +223,10 @@ fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {
 fn verdict(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
     let mut parts = Vec::new();
     match &outcome.refused {
-        Some(Refused::Locked) => {
-            parts.push("another run is under way, and this one did nothing".to_owned())
-        }
+        Some(Refused::Locked) => parts.push(
+            "another run is under way (or another process holds the lock on the snapshot directory), and this one did nothing"
+                .to_owned(),
+        ),
         Some(Refused::Unmet(checks)) => {
             let unmet: Vec<String> = checks
                 .iter()

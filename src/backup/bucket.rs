@@ -25,8 +25,8 @@ const INTERRUPTED_SOURCES: usize = 2;
 /// What the bucket said, if it said anything.
 pub struct Bucket {
     answer: Result<Known, String>,
-    /// Whether the started mark is there.
-    marked: Result<(), String>,
+    /// The started mark that we left, to the byte.
+    marked: Result<Vec<u8>, String>,
 }
 
 struct Known {
@@ -87,11 +87,46 @@ impl Bucket {
         if self.answer.is_err() {
             *self = Self::ask(run);
             if let Some(taken) = self.taken(run) {
-                self.answer = Err(taken.found);
+                self.answer = Err(format!(
+                    "{}; {}",
+                    taken.found,
+                    taken.remedy.unwrap_or_default()
+                ));
             }
         }
         if self.answer.is_ok() && self.marked.is_err() {
             self.mark(run);
+        }
+        if self.marked.is_ok()
+            && let Err(error) = self.still_ours(run)
+        {
+            self.marked = Err(error);
+        }
+    }
+
+    /// Whether the mark is still the one that we left. Another host, or another configuration of this one, may
+    /// have begun within the same second: both saw nothing, both wrote, and the later mark stands. Asked before
+    /// anything is uploaded and once more before the commit.
+    ///
+    /// # Errors
+    /// Where it is not, or cannot be read.
+    pub fn still_ours(&self, run: &Run<'_>) -> Result<(), String> {
+        let ours = self.marked.as_ref().map_err(Clone::clone)?;
+        let key = Mark::Started.key(&run.host.config.remote.prefix, run.timestamp);
+        let mut there = Vec::new();
+        let read = run
+            .ready
+            .rclone
+            .get(Label::new(Step::Mark), &key, &mut |bytes| {
+                there.extend_from_slice(bytes)
+            });
+        match read {
+            Ok(()) if there == *ours => Ok(()),
+            Ok(()) => Err(format!(
+                "another run has begun within the same second and left its own {key}: give each host a remote.prefix of \
+                 its own"
+            )),
+            Err(error) => Err(format!("the started mark cannot be read back: {error:#}")),
         }
     }
 
@@ -111,10 +146,11 @@ impl Bucket {
     /// Why not.
     pub fn open(&self) -> Result<(), String> {
         if let Err(error) = &self.answer {
-            return Err(format!("the bucket cannot be asked: {error}"));
+            return Err(format!("nothing may be uploaded: {error}"));
         }
         self.marked
-            .clone()
+            .as_ref()
+            .map(|_| ())
             .map_err(|error| format!("the started mark could not be stored: {error}"))
     }
 
@@ -244,21 +280,26 @@ pub fn head(run: &Run<'_>) -> Head {
     }
 }
 
-fn put_mark(run: &Run<'_>) -> Result<(), String> {
+fn put_mark(run: &Run<'_>) -> Result<Vec<u8>, String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.datasets.keys();
     let prefixes = names
         .map(|name| manifest::dataset_prefix(&remote.prefix, name, run.timestamp))
         .collect();
+    let nonce = std::fs::read_to_string("/proc/sys/kernel/random/uuid")
+        .map_err(|error| format!("no random number: {error}"))?;
     let started = Started {
         head: head(run),
         prefixes,
+        nonce: nonce.trim().to_owned(),
     };
-    let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))
-        .map_err(|error| error.to_string())?;
+    let text = serde_json::to_vec(&started).map_err(|error| error.to_string())?;
+    let payload =
+        Payload::write(|writer| writer.write_all(&text)).map_err(|error| error.to_string())?;
     let key = Mark::Started.key(&remote.prefix, run.timestamp);
     run.ready
         .rclone
         .put(Label::new(Step::Mark), &key, &payload)
-        .map_err(|error| format!("{error:#}"))
+        .map_err(|error| format!("{error:#}"))?;
+    Ok(text)
 }

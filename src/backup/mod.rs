@@ -112,12 +112,17 @@ impl Run<'_> {
             .datasets
             .iter()
             .map(|(name, dataset)| {
-                let found = structure::examine(
-                    &snapshot.path,
-                    &self.host.config.subvolume,
-                    &mounts,
-                    dataset,
-                );
+                let found = snapshot
+                    .still_there()
+                    .map_err(|error| vec![error])
+                    .and_then(|()| {
+                        structure::examine(
+                            &snapshot.path,
+                            &self.host.config.subvolume,
+                            &mounts,
+                            dataset,
+                        )
+                    });
                 (name, dataset, found)
             })
             .collect();

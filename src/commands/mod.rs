@@ -49,7 +49,7 @@ pub fn dispatch(cli: &Cli) -> Exit {
         Ok(interrupt) => interrupt,
         Err(problem) => {
             let what = format!("signal handlers could not be installed: {problem}");
-            report::announce_early(Exit::Unexpected, &what);
+            report::announce_unexpected(&what);
             return Exit::Unexpected;
         }
     };
@@ -65,7 +65,7 @@ pub fn dispatch(cli: &Cli) -> Exit {
     let _ = std::env::set_current_dir("/");
     let config = match Config::load(config.as_deref(), variable.as_deref().map(Path::as_os_str)) {
         Ok(config) => config,
-        Err(problems) => return self::config::refuse(cli, is_run, &problems),
+        Err(problems) => return self::config::refuse(cli, is_run, &problems, now),
     };
     if let Command::Config(json) = &cli.command {
         return config::show(json, &config);

@@ -1,5 +1,6 @@
 //! A running child, from its start to its reaping, and the reasons to end it before its time.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -20,7 +21,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// uploads in this time; systemd allows us 30 s in all.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long we go on reading after a child's end, should something else hold its pipes.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy)]
 enum Reason {
@@ -91,7 +92,7 @@ impl<'r> Watch<'r> {
     }
 
     /// Reads all that the child prints, stops it where it must stop, and reaps it.
-    pub(super) fn attend(&mut self, hear: &mut Hearing<'_, '_>) -> std::io::Result<ExitStatus> {
+    pub(super) fn attend(&mut self, hear: &mut Hearing<'_, '_>) -> io::Result<ExitStatus> {
         let receiver = self.pumps(matches!(hear.stdout, Stdout::Bytes(_)));
         let mut open = true;
         let mut ended: Option<Instant> = None;
@@ -113,7 +114,12 @@ impl<'r> Watch<'r> {
                 ended = Some(Instant::now());
             }
             if ended.is_some_and(|at| !open || at.elapsed() > LINGER) {
-                return self.child.wait();
+                let status = self.child.wait()?;
+                // A log may end early; an answer that is cut must not pass for a short one.
+                if open && !matches!(hear.stdout, Stdout::Log) {
+                    return Err(io::Error::other("its output could not be read to the end"));
+                }
+                return Ok(status);
             }
         }
     }
@@ -133,7 +139,7 @@ impl<'r> Watch<'r> {
         receiver
     }
 
-    fn leader_ended(&self) -> std::io::Result<bool> {
+    fn leader_ended(&self) -> io::Result<bool> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match waitid(Id::Pid(self.pid()), flags) {
             Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR) => Ok(false),

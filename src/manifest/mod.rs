@@ -61,6 +61,9 @@ pub struct Started {
     pub head: Head,
     /// The prefixes that the run is going to fill.
     pub prefixes: Vec<String>,
+    /// Tells this run from another one of the same second.
+    #[serde(default)]
+    pub nonce: String,
 }
 
 /// The snapshot that was stored.

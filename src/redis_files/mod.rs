@@ -189,7 +189,14 @@ impl State {
         let mut finding = Finding::default();
         match self {
             Self::Rdb(rdb) => return rdb.finish(),
-            Self::Preamble(header) => finding.saved_at = header.saved_at(),
+            Self::Preamble(header) => {
+                finding.saved_at = header.saved_at();
+                finding.warnings.push(
+                    "it begins with an RDB and goes on with commands, as servers before 7.0 write it, and \
+                     cannot be checked: BGREWRITEAOF on a newer server separates the two"
+                        .to_owned(),
+                );
+            }
             Self::Commands { commands, last } => match commands.finish(last) {
                 Ok(warning) => finding.warnings.extend(warning),
                 Err(problem) => finding.problems.push(problem),

@@ -210,7 +210,7 @@ pub fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
     ))
 }
 
-/// The version, asked with every argument that is going to be passed.
+/// The version, asked with the operator's arguments: an older rclone refuses some.
 ///
 /// # Errors
 /// Where no shell state can be had.
