@@ -193,10 +193,6 @@ let
       # Everything is read-only but the snapshots, the state and what was asked for.
       ProtectSystem = "strict";
       ReadWritePaths = optionally written;
-      # The export runs without capabilities, but its script lies below /root, which is 0700: an
-      # empty /root with nothing but the script's folder lets it through, and keeps all other homes
-      # from a Python that would run what it finds there.
-      ProtectHome = if homesAreNeeded then "read-only" else "tmpfs";
       PrivateMounts = "true";
       PrivateTmp = "true";
       PrivateDevices = "true";
@@ -239,7 +235,19 @@ let
       # - CAP_DAC_OVERRIDE: not needed while /.snapshots belongs to the user.
     }
     // (
-      if homesAreNeeded || readable == [ ] then { } else { BindReadOnlyPaths = optionally readable; }
+      if homesAreNeeded then
+        { ProtectHome = "read-only"; }
+      else if readable == [ ] then
+        { ProtectHome = "tmpfs"; }
+      else
+        {
+          # The export runs without capabilities, but its script lies below /root, which is 0700: an
+          # empty /root with nothing but the script's folder lets it through, and keeps all other
+          # homes from a Python that would run what it finds there. ProtectHome=tmpfs would make
+          # that /root 0700 too.
+          TemporaryFileSystem = map (home: "${home}:ro") homes;
+          BindReadOnlyPaths = optionally readable;
+        }
     );
   };
 in

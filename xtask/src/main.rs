@@ -10,8 +10,10 @@ mod ci;
 mod contain;
 mod demo;
 mod fill;
+mod nix_test;
 mod steps;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,8 @@ cargo xtask COMMAND
   demo                        a real backup, end to end, on a Btrfs of its own: watch one happen
   test [CARGO…] [-- FILTER…]  all tests of the workspace
   ci                          format, lints, documentation, then all tests
+  vm-test [--kvm]             the units under a real systemd, in a virtual machine
+  nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
   bench overhead [--quick]    our run against the same commands by hand, and our memory
 
 demo, test, ci and bench install what they lack (saying so), need root, and leave
@@ -40,7 +44,9 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["test", rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
+        ["nix-test", rest @ ..] => nix_test::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["vm-test", rest @ ..] => vm::run(rest),
         [contain::INIT, command @ ..] => contain::init(command),
         other => {
             eprintln!("there is no `cargo xtask {}`\n\n{HELP}", other.join(" "));

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::contain::contained;
+use crate::contain::{Place, contained};
 use crate::steps::{cargo, code, prepare};
 
 /// Runs them. Words before `--` are for cargo, those after it for the tests.
@@ -13,7 +13,7 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     if let Some(ended) = prepare(&ourselves)? {
         return Ok(ended);
     }
-    contained(&ourselves, || {
+    contained(&ourselves, Place::Disk, || {
         let mut command = cargo(&arguments(words));
         Ok(code(command.status().context("run cargo")?))
     })

@@ -90,7 +90,7 @@ in
       ];
     expected = [
       "/run/agenix/memory"
-      "/run/agenix/memory"
+      "-/run/agenix/memory"
     ];
   };
   "another python is written into the command" = {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::contain::contained;
+use crate::contain::{Place, contained};
 use crate::steps::{prepare, release_binary, target_dir};
 
 /// How thorough.
@@ -37,7 +37,7 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     if let Some(ended) = prepare(&ourselves)? {
         return Ok(ended);
     }
-    contained(&ourselves, || {
+    contained(&ourselves, Place::Memory, || {
         let rows = overhead::measure(&release_binary()?, effort)?;
         table::publish("overhead", &rows, &target_dir().join("bench"))
     })

@@ -24,7 +24,7 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
     };
     let mut rows = Vec::new();
 
-    let stage = Stage::new(binary, Rclone::New, Server::RcloneServe, large_mib)?;
+    let stage = Stage::new(binary, Rclone::New, Server::RcloneServe)?;
     stage.write_servers(large_mib)?;
     let what = format!("{large_mib} MiB of RDB and AOF");
     let (ours, by_hand) = take_turns(&stage, &what, rounds)?;
@@ -41,7 +41,7 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
     });
     drop(stage);
 
-    let stage = Stage::new(binary, Rclone::New, Server::RcloneServe, 1)?;
+    let stage = Stage::new(binary, Rclone::New, Server::RcloneServe)?;
     stage.write_files([&[(10, 50 << 10)], &[(10, 50 << 10)]])?;
     let what = "20 files, 1 MiB";
     let (ours, by_hand) = take_turns(&stage, what, rounds)?;
@@ -60,7 +60,7 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
     drop(stage);
 
     // rclone's server reads a whole directory for each file that comes into it.
-    let stage = Stage::new(binary, Rclone::New, Server::Moto, 64)?;
+    let stage = Stage::new(binary, Rclone::New, Server::Moto)?;
     stage.write_files([&[(many, 512)], &[(many, 512)]])?;
     rows.push(own_memory(&stage, &format!("{} files", 2 * many), 36.0)?);
     drop(stage);
@@ -69,7 +69,7 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
         (Rclone::Old, "Debian's rclone"),
         (Rclone::New, "rclone 1.75.2"),
     ] {
-        let stage = Stage::new(binary, rclone, Server::RcloneServe, large_mib)?;
+        let stage = Stage::new(binary, rclone, Server::RcloneServe)?;
         let large = usize::try_from(large_mib << 20)? / 3;
         stage.write_files([&[(2, large), (100, 4096)], &[(1, large), (100, 4096)]])?;
         rows.push(rclone_memory(&stage, name)?);

@@ -2,8 +2,7 @@
 //! the server, and everything as before after each run.
 //!
 //! The surprise: time is measured against `rclone serve s3`. With large files it is
-//! quicker than moto, so that what we add is a larger part of the whole; and where
-//! there is memory to spare it stores there, since a disk's mood is no measurement.
+//! quicker than moto, so that what we add is a larger part of the whole.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -38,20 +37,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes one, its datasets empty. `mib` is how much will be stored at once.
-    pub fn new(binary: &Path, rclone: Rclone, server: Server, mib: u64) -> Result<Self> {
+    /// Makes one, its datasets empty.
+    pub fn new(binary: &Path, rclone: Rclone, server: Server) -> Result<Self> {
         let bed = Bed::builder(binary)
             .s3(server)
             .rclone(rclone)
             .size_mib(DISK_MIB)
             .build()?;
-        if server == Server::RcloneServe && available_mib() > 4 * mib + 2048 {
-            let size = format!("size={}m", 2 * mib + 256);
-            let mut mount = Command::new("mount");
-            mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]);
-            run(mount.arg(bed.scratch().join("s3")))?;
-            bed.s3().create_bucket(bed.bucket())?;
-        }
         for dataset in DATASETS {
             fs::remove_file(bed.dataset(dataset).join("dump.rdb")).context("clear a dataset")?;
         }
@@ -177,14 +169,4 @@ impl Stage {
         sleep(Duration::from_millis(1100));
         Ok(())
     }
-}
-
-/// What the kernel says could be used without swapping.
-fn available_mib() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-    kib.unwrap_or_default() / 1024
 }

@@ -1,6 +1,8 @@
 //! Process 1 of the namespace: starts the one command, reaps every orphan, passes
 //! signals on, and ends when the command ends. The kernel then kills the rest.
 
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -14,21 +16,24 @@ use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::SCRATCH;
+
+/// Set where the scratch directory is to be a tmpfs.
+pub(super) const IN_MEMORY: &str = "OCB_XTASK_IN_MEMORY";
+
 /// How long the command may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs `words` to its end.
 pub fn init(words: &[&str]) -> Result<ExitCode> {
+    let room = env::var_os(SCRATCH).map(PathBuf::from).unwrap_or_default();
     // libfaketime names its files there by process id, and ids start anew here.
-    let none: Option<&str> = None;
-    mount(
-        Some("tmpfs"),
-        "/dev/shm",
-        Some("tmpfs"),
-        MsFlags::empty(),
-        none,
-    )
-    .ok();
+    if !room.starts_with("/dev/shm") {
+        tmpfs(Path::new("/dev/shm")).ok();
+    }
+    if env::var_os(IN_MEMORY).is_some() {
+        tmpfs(&room)?;
+    }
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (program, arguments) = words.split_first().context("nothing to run")?;
     let child = Command::new(program)
@@ -45,6 +50,12 @@ pub fn init(words: &[&str]) -> Result<ExitCode> {
         }
     });
     Ok(ExitCode::from(reap_until(child)?))
+}
+
+fn tmpfs(at: &Path) -> Result<()> {
+    let (source, options) = ("tmpfs", Some("mode=1755,size=90%"));
+    mount(Some(source), at, Some(source), MsFlags::empty(), options)
+        .with_context(|| format!("mount a tmpfs at {}", at.display()))
 }
 
 /// Reaps whatever ends, until `child` does.

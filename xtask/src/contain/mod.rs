@@ -11,9 +11,9 @@ mod init;
 mod room;
 mod wait;
 
-use std::env;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::{env, fs};
 
 use anyhow::{Context, Result};
 use testbed::process::tethered;
@@ -24,6 +24,8 @@ use room::Room;
 /// The hidden command that is process 1 of the namespace.
 pub const INIT: &str = "__init";
 
+/// Where scratch directories are made; testbed asks for it too.
+const SCRATCH: &str = "OCB_SCRATCH";
 const INSIDE: &str = "OCB_XTASK_INSIDE";
 
 const UNSHARE: [&str; 8] = [
@@ -37,9 +39,25 @@ const UNSHARE: [&str; 8] = [
     "--",
 ];
 
+/// Where what a run makes is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where there is room: below `$OCB_SCRATCH` or `/var/tmp`.
+    Disk,
+    /// In memory, where there is enough of it to spare: a disk has moods.
+    Memory,
+}
+
+/// How much memory [`Place::Memory`] wants, in MiB.
+const ENOUGH_MIB: u64 = 10 << 10;
+
 /// Runs `story` in such a world: calls ourselves again inside with these words,
 /// where this function is met again and runs the story.
-pub fn contained(words: &[&str], story: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
+pub fn contained(
+    words: &[&str],
+    place: Place,
+    story: impl FnOnce() -> Result<ExitCode>,
+) -> Result<ExitCode> {
     if env::var_os(INSIDE).is_some() {
         return story();
     }
@@ -49,9 +67,16 @@ pub fn contained(words: &[&str], story: impl FnOnce() -> Result<ExitCode>) -> Re
     command
         .args(words)
         .env(INSIDE, "1")
-        .env("OCB_SCRATCH", room.path())
+        .env(SCRATCH, room.path())
         .env("TMPDIR", room.path())
         .stdin(Stdio::null());
+    if place == Place::Memory {
+        if available_mib() > ENOUGH_MIB {
+            command.env(init::IN_MEMORY, "1");
+        } else {
+            println!("less than {ENOUGH_MIB} MiB of memory to spare: on disk, with all its moods");
+        }
+    }
     let ended = wait::until_all_is_over(command);
     drop(room);
     ended
@@ -88,4 +113,14 @@ fn allowed() -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     anyhow::ensure!(output.status.success(), "{said}");
     Ok(())
+}
+
+/// What the kernel says could be used without swapping.
+fn available_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() / 1024
 }

@@ -63,7 +63,7 @@ impl Drop for Room {
 }
 
 fn base() -> PathBuf {
-    env::var_os("OCB_SCRATCH").map_or_else(|| "/var/tmp".into(), PathBuf::from)
+    env::var_os(super::SCRATCH).map_or_else(|| "/var/tmp".into(), PathBuf::from)
 }
 
 fn lock(dir: &Path) -> Result<Flock<File>> {

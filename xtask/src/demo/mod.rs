@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::contain::contained;
+use crate::contain::{Place, contained};
 use crate::steps::{prepare, release_binary};
 
 /// Shows it. Fails where the copy is not what was backed up.
@@ -16,7 +16,7 @@ pub fn run() -> Result<ExitCode> {
     if let Some(ended) = prepare(&["demo"])? {
         return Ok(ended);
     }
-    contained(&["demo"], || {
+    contained(&["demo"], Place::Disk, || {
         println!("Building opencode-backup…");
         let binary = release_binary()?;
         story::tell(&binary, Instant::now())
