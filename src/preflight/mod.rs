@@ -4,6 +4,7 @@
 //! snapshot, which is worth having.
 
 mod file_system;
+mod reach;
 pub mod remote;
 mod trust;
 
@@ -278,6 +279,14 @@ fn script(checks: &mut Vec<Check>, host: &Host) {
         match path.symlink_metadata() {
             Ok(_) => {
                 trusted(checks, "the export's script", path, host);
+                checks.extend(reach::closed(path).map(|closed| {
+                    Check::warning(
+                        "the export can read its script",
+                        closed,
+                        "the export runs without capabilities: open the way for this user (chmod o+x, o+r on the file), or \
+                         bind the folder into the unit (BindReadOnlyPaths=)",
+                    )
+                }));
             }
             // Ours may be a user that cannot look there, while the export's unit can: the run will tell.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
