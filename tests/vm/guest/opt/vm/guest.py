@@ -29,7 +29,7 @@ KEYS = 1004
 def run(*words, code=0):
     """What a command printed on both streams; it has to end with `code`, or with any where that is None."""
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=400)
+                          text=True, errors="replace", timeout=400)
     assert code in (None, done.returncode), \
         f"{' '.join(words)}: exit code {done.returncode}, expected {code}: {done.stdout[-900:]}"
     return done.stdout
@@ -119,11 +119,12 @@ class NoSnapshotMount:
 
     def __enter__(self):
         run("systemctl", "stop", self.unit)
-        self.file.rename("/run/away.mount")
+        self.text = self.file.read_text()
+        self.file.unlink()
         run("systemctl", "daemon-reload")
 
     def __exit__(self, *_):
-        self.file.write_text(pathlib.Path("/run/away.mount").read_text())
+        self.file.write_text(self.text)
         run("systemctl", "daemon-reload")
         run("systemctl", "start", self.unit)
 
@@ -198,14 +199,15 @@ class Watch(threading.Thread):
                 self.look(folder)
 
     def look(self, folder):
-        program = os.path.basename(os.readlink(folder / "exe")) if (folder / "exe").exists() else ""
-        state = dict(line.split(":\t", 1) for line in read(folder / "status").splitlines() if ":\t" in line)
-        name = state.get("Name", "")
-        if not program or not state or name.startswith(self.PASSING) or not program.startswith(name):
-            return
-        users = {pwd.getpwuid(int(uid)).pw_name for uid in state["Uid"].split()}
-        caps = (int(state[key], 16) for key in ("CapEff", "CapPrm"))
-        self.seen.setdefault(name, set()).add((",".join(sorted(users)), *caps))
+        with contextlib.suppress(OSError):
+            program = os.path.basename(os.readlink(folder / "exe"))
+            state = dict(line.split(":\t", 1) for line in read(folder / "status").splitlines() if ":\t" in line)
+            name = state.get("Name", "setpriv")
+            if name.startswith(self.PASSING) or not program.startswith(name):
+                return
+            users = {pwd.getpwuid(int(uid)).pw_name for uid in state["Uid"].split()}
+            caps = (int(state[key], 16) for key in ("CapEff", "CapPrm"))
+            self.seen.setdefault(name, set()).add((",".join(sorted(users)), *caps))
 
 
 # Data.
@@ -227,6 +229,8 @@ def reply(stream):
     assert kind != b"-", rest.decode()
     if kind == b"*":
         return [reply(stream) for _ in range(int(rest))]
+    if kind == b"$" and rest == b"-1":
+        return None
     if kind == b"$":
         return stream.read(int(rest) + 2)[:-2]
     return int(rest) if kind == b":" else rest
@@ -268,6 +272,11 @@ def snapshots():
 def midnight():
     """The first day's, the one at which the machine begins."""
     return int(datetime(2031, 3, 1, tzinfo=timezone.utc).timestamp())
+
+
+def date(seconds):
+    """So long after it."""
+    return datetime.fromtimestamp(midnight() + seconds, timezone.utc)
 
 
 def timestamp_of(text):
