@@ -4,6 +4,7 @@
 //! prefix that somebody else filled would destroy it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use log::{info, warn};
 
@@ -280,18 +281,23 @@ pub fn head(run: &Run<'_>) -> Head {
     }
 }
 
+/// 128 random bits. The kernel's file for that is not there in a unit with `ProcSubset=pid`; the standard
+/// library's hash keys come from getrandom(2).
+fn nonce() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
 fn put_mark(run: &Run<'_>) -> Result<Vec<u8>, String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.datasets.keys();
     let prefixes = names
         .map(|name| manifest::dataset_prefix(&remote.prefix, name, run.timestamp))
         .collect();
-    let nonce = std::fs::read_to_string("/proc/sys/kernel/random/uuid")
-        .map_err(|error| format!("no random number: {error}"))?;
     let started = Started {
         head: head(run),
         prefixes,
-        nonce: nonce.trim().to_owned(),
+        nonce: nonce(),
     };
     let text = serde_json::to_vec(&started).map_err(|error| error.to_string())?;
     let payload =
