@@ -2,6 +2,7 @@
 
 use super::lines::{Message, Stream, Tail};
 use super::{Event, Label, Runner, Spoken, Stdout, Transfer};
+use crate::tree::shown;
 
 /// Makes sense of what a child prints.
 pub(super) struct Hearing<'a, 'j> {
@@ -49,7 +50,7 @@ impl Hearing<'_, '_> {
                 });
             }
             Spoken::Text(level, text) => {
-                let text = redactor.redact(&text).into_owned();
+                let text = shown(redactor.redact(&text).replace('\t', " ").as_bytes());
                 if let Some(overhear) = &mut self.overhear {
                     overhear(&text);
                 }

@@ -147,7 +147,7 @@ fn a_key_that_may_not_delete_is_the_better_one_unless_the_bucket_is_pruned() {
     assert_eq!(met["state"], "ok", "{met:#}");
     let found = met["found"].as_str().unwrap_or_default();
     assert!(
-        found.contains("a stolen key cannot destroy backups"),
+        found.contains("a stolen key cannot delete backups"),
         "{found}"
     );
     assert!(found.contains(PROBE), "{found}");

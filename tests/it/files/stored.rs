@@ -291,9 +291,11 @@ pub fn assert_half(bed: &Bed, ran: &Ran, good: &str, bad: &str) -> Half {
     let verdict = state["verdict"].as_str().expect("a verdict");
     let kept = format!("{} is kept", bed.snapshot_dir().join(&snapshot).display());
     assert!(verdict.contains(&kept), "{verdict}");
+    // What a tool has said may hold a tab, which a terminal is not shown as it is.
+    let start = why.split(char::is_control).next().expect("a start");
     for said in [verdict, &ran.stderr] {
         assert!(
-            said.contains(&format!("{bad} is not safely stored: {why}")),
+            said.contains(&format!("{bad} is not safely stored: {start}")),
             "{said}"
         );
     }
