@@ -50,10 +50,12 @@ impl Hearing<'_, '_> {
                 });
             }
             Spoken::Text(level, text) => {
-                let text = shown(redactor.redact(&text).replace('\t', " ").as_bytes());
+                let text = redactor.redact(&text).into_owned();
                 if let Some(overhear) = &mut self.overhear {
                     overhear(&text);
                 }
+                // What was overheard may be several lines; what is kept is one that rewrites no terminal.
+                let text = shown(text.replace('\t', " ").as_bytes());
                 if stream == Stream::Stderr && level <= self.tail_level {
                     self.tail.push(&text);
                 }
