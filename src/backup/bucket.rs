@@ -50,7 +50,7 @@ impl Bucket {
             warn!(step = "mark"; "the bucket cannot be asked: {error:#}; taking the snapshot all the same");
         }
         Self {
-            answer: answer.map_err(|error| format!("{error:#}")),
+            answer: answer.map_err(|error| format!("the bucket cannot be asked: {error:#}")),
             marked: Err("not tried".to_owned()),
         }
     }
@@ -147,7 +147,7 @@ impl Bucket {
     /// Why not.
     pub fn open(&self) -> Result<(), String> {
         if let Err(error) = &self.answer {
-            return Err(format!("nothing may be uploaded: {error}"));
+            return Err(error.clone());
         }
         self.marked
             .as_ref()
@@ -201,10 +201,7 @@ impl Bucket {
     /// # Errors
     /// Why nothing may be deleted.
     pub fn clock(&self, now: Timestamp) -> Result<(), String> {
-        let known = self
-            .answer
-            .as_ref()
-            .map_err(|error| format!("the bucket cannot be asked: {error}"))?;
+        let known = self.answer.as_ref().map_err(Clone::clone)?;
         let clock = known.clock.ok_or("the bucket's answer has no date")?;
         let apart = clock.unix().abs_diff(now.unix());
         match i64::try_from(apart) {

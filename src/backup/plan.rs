@@ -82,8 +82,7 @@ pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
             .map(|check| format!("{}: {}", check.what, check.found)),
     );
     if let Err(error) = bucket.exports() {
-        plan.notes
-            .push(format!("the bucket cannot be asked: {error}"));
+        plan.notes.push(error);
     }
     plan.steps(&run, &bucket)?;
     plan.retention(&run, &bucket);
