@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::OnceLock;
 
 use log::{info, warn};
 
@@ -20,6 +21,8 @@ use crate::tools::rclone::payload::Payload;
 
 /// How far the server's clock may be from ours before nothing is deleted any more.
 const CLOCK_TOLERANCE: i64 = 60 * 60;
+/// What stands in the place of a mark before it is tried.
+const NOT_TRIED: &str = "not tried";
 /// How many interrupted runs serve as sources of files that need not be sent again.
 const INTERRUPTED_SOURCES: usize = 2;
 
@@ -28,6 +31,8 @@ pub struct Bucket {
     answer: Result<Known, String>,
     /// The started mark that we left, to the byte.
     marked: Result<Vec<u8>, String>,
+    /// Whether it was still ours after an upload, once that was asked.
+    again: OnceLock<Result<(), String>>,
 }
 
 struct Known {
@@ -51,7 +56,8 @@ impl Bucket {
         }
         Self {
             answer: answer.map_err(|error| format!("the bucket cannot be asked: {error:#}")),
-            marked: Err("not tried".to_owned()),
+            marked: Err(NOT_TRIED.to_owned()),
+            again: OnceLock::new(),
         }
     }
 
@@ -85,7 +91,7 @@ impl Bucket {
         if run.host.interrupt.signal().is_some() {
             return;
         }
-        if self.answer.is_err() {
+        if self.answer.is_err() && self.marked_by_nobody() {
             *self = Self::ask(run);
             if let Some(taken) = self.taken(run) {
                 self.answer = Err(format!(
@@ -97,11 +103,7 @@ impl Bucket {
         }
         if self.answer.is_ok() && self.marked.is_err() {
             self.mark(run);
-        }
-        if self.marked.is_ok()
-            && let Err(error) = self.still_ours(run)
-        {
-            self.marked = Err(error);
+            self.believe(self.still_ours(run));
         }
     }
 
@@ -129,6 +131,36 @@ impl Bucket {
             )),
             Err(error) => Err(format!("the started mark cannot be read back: {error:#}")),
         }
+    }
+
+    /// What reading the mark back showed. A mark that is not ours closes the bucket to this run, and is not
+    /// written over.
+    pub fn believe(&mut self, ours: Result<(), String>) {
+        if let (true, Err(error)) = (self.marked.is_ok(), ours) {
+            self.marked = Err(error.clone());
+            self.answer = Err(error);
+        }
+    }
+
+    /// The same question beside the first dataset's verification; its answer is kept for the commit.
+    pub fn ask_again(&self, run: &Run<'_>) {
+        let _ = self.again.set(self.still_ours(run));
+    }
+
+    /// Whether the mark was still ours after an upload.
+    ///
+    /// # Errors
+    /// See [`Self::still_ours`].
+    pub fn ours_to_the_end(&self, run: &Run<'_>) -> Result<(), String> {
+        self.again
+            .get()
+            .cloned()
+            .unwrap_or_else(|| self.still_ours(run))
+    }
+
+    /// Whether no mark was ever tried: the first question failed.
+    fn marked_by_nobody(&self) -> bool {
+        self.marked.as_ref().is_err_and(|error| error == NOT_TRIED)
     }
 
     /// Takes the mark away again where nothing was uploaded.

@@ -60,7 +60,7 @@ pub fn write(
         failed,
         datasets,
     };
-    bucket.still_ours(run)?;
+    bucket.ours_to_the_end(run)?;
     store(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
     if complete {
         info!(step = "commit"; "{key} is written and reads back");

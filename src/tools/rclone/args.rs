@@ -18,6 +18,10 @@ pub const REMOTE_VARIABLES: [(&str, &str); 4] = [
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
+/// For questions and small objects: no garbage collection below 64 MiB, which spares a process that lives for
+/// 50 ms a sixth of its processor time.
+pub const SMALL_VARIABLES: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", "64MiB")];
+
 /// A question is asked again after 503 for some ten seconds, and once more from the start.
 const SMALL_RETRIES: [&str; 4] = ["--retries", "2", "--low-level-retries", "4"];
 

@@ -273,10 +273,11 @@ impl Rclone {
     }
 
     fn small<'j>(&self, label: Label, command: Command) -> Job<'j> {
-        Job {
-            deadline: Some(SMALL),
-            ..self.job(label, command)
-        }
+        let mut job = self.job(label, command);
+        job.deadline = Some(SMALL);
+        job.env
+            .extend(args::SMALL_VARIABLES.map(|(name, value)| (name.into(), value.into())));
+        job
     }
 
     fn job<'j>(&self, label: Label, command: Command) -> Job<'j> {
