@@ -136,14 +136,16 @@ def the_run_waits_for_the_pod():
 @check
 def a_pod_that_fails_to_start_stops_no_backup():
     run("systemctl", "stop", POD)
-    with DropIn(POD, "[Service]\nExecStartPre=/bin/false"):
-        before = manifests()
-        fails("systemctl", "start", POD, SERVICE)
-        assert show(POD, "ActiveState") == "failed"
-        assert show(SERVICE, "Result") == "success", said()
-        assert len(manifests()) == len(before) + 1, said()
-    run("systemctl", "reset-failed", POD)
-    run("systemctl", "start", POD)
+    try:
+        with DropIn(POD, "[Service]\nExecStartPre=/bin/false"):
+            before = manifests()
+            fails("systemctl", "start", POD, SERVICE)
+            assert show(POD, "ActiveState") == "failed"
+            assert show(SERVICE, "Result") == "success", said()
+            assert len(manifests()) == len(before) + 1, said()
+    finally:
+        fails("systemctl", "reset-failed", POD)
+        run("systemctl", "start", POD)
 
 
 @check
