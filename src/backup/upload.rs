@@ -114,6 +114,7 @@ impl Work<'_> {
             self.dataset,
             self.run.timestamp,
             &self.run.host.interrupt,
+            self.run.host.config.datasets.len(),
         )
     }
 
