@@ -30,6 +30,8 @@ pub enum State {
     Incomplete,
     /// A snapshot here, nothing in the bucket.
     LocalOnly,
+    /// Its manifest is there and could not be fetched just now.
+    Unknown,
 }
 
 impl State {
@@ -41,6 +43,7 @@ impl State {
             Self::Partial => "partial",
             Self::Incomplete => "incomplete",
             Self::LocalOnly => "local only",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -75,8 +78,10 @@ pub struct Remote {
     pub summaries: BTreeMap<Timestamp, Summary>,
     /// The server's clock.
     pub clock: Option<Timestamp>,
-    /// Those whose manifest cannot be read.
+    /// Those whose manifest is there and is none.
     pub damaged: BTreeSet<Timestamp>,
+    /// Those whose manifest could not be fetched.
+    pub unread: BTreeSet<Timestamp>,
 }
 
 impl Remote {
@@ -128,7 +133,20 @@ impl Remote {
                 continue;
             }
             let key = format!("{folder}{name}");
-            match Summary::read(|take| rclone.get(Label::new(Step::Preflight), &key, take)) {
+            let mut text = Vec::new();
+            let fetched = rclone.get(Label::new(Step::Preflight), &key, &mut |bytes| {
+                text.extend_from_slice(bytes)
+            });
+            if let Err(error) = fetched {
+                warn!("{key} could not be fetched, so nothing is known of this backup: {error:#}");
+                self.unread.insert(timestamp);
+                continue;
+            }
+            let read = Summary::read(|take| {
+                take(&text);
+                Ok(())
+            });
+            match read {
                 Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => {
                     self.summaries
                         .extend(one.pop().map(|summary| (timestamp, summary)));
@@ -172,9 +190,10 @@ pub fn merge(local: &BTreeMap<Timestamp, String>, remote: &Remote, now: Timestam
                 age: now.unix().saturating_sub(timestamp.unix()),
                 local: local.get(&timestamp).cloned(),
                 remote: marks.is_some(),
-                state: match remote.damaged.contains(&timestamp) {
-                    true => State::Incomplete,
-                    false => state(marks, summary),
+                state: match () {
+                    () if remote.damaged.contains(&timestamp) => State::Incomplete,
+                    () if remote.unread.contains(&timestamp) => State::Unknown,
+                    () => state(marks, summary),
                 },
                 files: sum(|dataset| dataset.files),
                 bytes: sum(|dataset| dataset.bytes),

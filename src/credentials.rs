@@ -20,7 +20,7 @@ pub const APP_KEY: &str = "B2_APP_KEY";
 const CREDENTIAL: &str = "opencode.env";
 /// Words in the name of a variable whose value is kept out of every log; between underscores, so that
 /// `VALKEY_HOST` hides no host.
-const SECRETIVE: [&str; 11] = [
+const SECRETIVE: [&str; 16] = [
     "KEY",
     "KEYS",
     "APIKEY",
@@ -31,6 +31,11 @@ const SECRETIVE: [&str; 11] = [
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
+    "PASS",
+    "PW",
+    "AUTH",
+    "PAT",
+    "DSN",
     "CREDENTIALS",
 ];
 /// Shorter values of such variables are words like `true`, which would tear holes into every log.
@@ -96,7 +101,10 @@ pub fn find(
         if let Some(found) = pair(&shown, get, variables.clone())? {
             return Ok(found);
         }
-        looked.push(format!("{shown} (has neither)"));
+        looked.push(match file.ignored.is_empty() {
+            true => format!("{shown} (has neither)"),
+            false => format!("{shown} (has neither; lines {:?} assign nothing: write NAME=value, without `export`)", file.ignored),
+        });
     }
     Err(format!(
         "{KEY_ID} and {APP_KEY} were found in none of: {}",

@@ -273,6 +273,7 @@ impl<'a> Expiry<'a> {
             head: self.host.head(timestamp),
             prefixes: known.prefixes.iter().cloned().collect(),
             export: known.export.clone(),
+            nonce: String::new(),
         };
         let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))?;
         let mark = Mark::Started.key(prefix, timestamp);

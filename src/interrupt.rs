@@ -24,6 +24,8 @@ impl Interrupt {
             let value = usize::try_from(number).unwrap_or_default();
             signal_hook::flag::register_usize(number, Arc::clone(&cell), value)?;
         }
+        // Over a limit on the size of files, a write is to fail and not to kill us: only a state file may be lost.
+        signal_hook::flag::register(Signal::SIGXFSZ as i32, Arc::default())?;
         Ok(Self(cell))
     }
 

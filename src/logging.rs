@@ -39,6 +39,14 @@ pub fn redact(redactor: &Redactor) {
     let _ = REDACTOR.set(redactor.clone());
 }
 
+/// A text without the secrets.
+pub fn redacted(text: &str) -> String {
+    REDACTOR.get().map_or_else(
+        || text.to_owned(),
+        |redactor| redactor.redact(text).into_owned(),
+    )
+}
+
 /// Installs the logger. Once a process.
 ///
 /// # Errors
@@ -90,10 +98,7 @@ impl Log for Sink {
             return;
         }
         let text = record.args().to_string();
-        let text = REDACTOR.get().map_or_else(
-            || text.clone(),
-            |redactor| redactor.redact(&text).into_owned(),
-        );
+        let text = redacted(&text);
         match self {
             Self::Journal(journal) => {
                 // Nowhere to complain when the journal is gone.
@@ -101,7 +106,7 @@ impl Log for Sink {
                     journal.journal_send(&record.to_builder().args(format_args!("{text}")).build());
             }
             Self::Stderr { terminal, colour } => {
-                let line = line(record, &text, *colour);
+                let line = line(record, &printable(&text), *colour);
                 terminal.suspend(|| {
                     let _ = writeln!(std::io::stderr(), "{line}");
                 });
@@ -110,6 +115,15 @@ impl Log for Sink {
     }
 
     fn flush(&self) {}
+}
+
+/// What a file is called, and what a child prints, may hold escape sequences that rewrite the terminal.
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 fn line(record: &Record<'_>, text: &str, colour: bool) -> String {

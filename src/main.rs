@@ -23,10 +23,7 @@ fn main() -> ExitCode {
         }
     };
     let code = catch_unwind(AssertUnwindSafe(|| commands::dispatch(&cli))).unwrap_or_else(|_| {
-        report::announce_early(
-            Exit::Unexpected,
-            "a bug in opencode-backup, described above",
-        );
+        report::announce_unexpected("this is a bug, described above");
         match cli.command {
             Command::Status(_) => status::UNKNOWN,
             _ => Exit::Unexpected.code(),

@@ -9,9 +9,10 @@ use log::{Level, log, warn};
 use serde::{Deserialize, Serialize};
 
 use crate::backup::outcome::{DatasetOutcome, Exit, Outcome, Pruned, Refused, exit_code};
+use crate::config::Config;
 use crate::exec::Step;
 use crate::host::Host;
-use crate::logging::VERDICT_ID;
+use crate::logging::{self, VERDICT_ID};
 use crate::manifest::{ExportRecord, SnapshotRecord};
 use crate::metrics;
 use crate::preflight::{Check, State};
@@ -179,23 +180,20 @@ impl<'a> Report<'a> {
     /// Writes the state file, and the metrics where they are wanted. That one cannot be written loses no backup: a
     /// warning.
     pub fn save(&self, config: &crate::config::Report) {
-        let state = || -> io::Result<Vec<u8>> {
-            let mut text = serde_json::to_vec_pretty(self)?;
-            text.push(b'\n');
-            Ok(text)
-        };
-        let written = state().and_then(|text| replace(&config.state_file, &text));
-        warn_unwritten(
-            "state file",
-            "report.state_file",
-            &config.state_file,
-            written,
-        );
+        save_state(&config.state_file, self);
         if let Some(textfile) = &config.textfile {
-            let written = replace(textfile, metrics::text(self).as_bytes());
+            let written = replace(textfile, &metrics::text(self));
             warn_unwritten("metrics file", "report.textfile", textfile, written);
         }
     }
+}
+
+fn save_state(path: &Path, report: &impl Serialize) {
+    let written = serde_json::to_string_pretty(report)
+        .map_err(io::Error::from)
+        // Once more as a whole: an error may quote what a library said.
+        .and_then(|text| replace(path, &(logging::redacted(&text) + "\n")));
+    warn_unwritten("state file", "report.state_file", path, written);
 }
 
 fn warn_unwritten(what: &str, key: &str, path: &Path, written: io::Result<()>) {
@@ -211,7 +209,7 @@ fn warn_unwritten(what: &str, key: &str, path: &Path, written: io::Result<()>) {
 
 /// Under a name of its own, made anew, then renamed: whatever stands at the path, a link included, is replaced
 /// and not followed, and no reader sees half of it.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     if !folder.exists() {
         fs::create_dir(folder)?;
@@ -219,7 +217,7 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".opencode-backup-")
         .tempfile_in(folder)?;
-    file.write_all(text)?;
+    file.write_all(text.as_bytes())?;
     file.as_file()
         .set_permissions(Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
@@ -234,12 +232,38 @@ impl Last {
     }
 }
 
-/// A configuration that cannot be read, and other ends before there is a run.
-pub fn announce_early(exit: Exit, text: &str) {
+/// A configuration that cannot be read: which state file it names cannot be known, so the usual one is written
+/// where its folder is there.
+pub fn announce_refused(timestamp: Timestamp, text: &str) {
+    let verdict = format!(
+        "no backup was made (exit code {}: {}): {text}",
+        Exit::Usage.code(),
+        Exit::Usage.meaning()
+    );
+    log!(Level::Error, message_id = VERDICT_ID, exit_code = Exit::Usage.code(), step = "config"; "{verdict}");
+    let path = Config::default().report.state_file;
+    if path.parent().is_some_and(Path::is_dir) {
+        let report = serde_json::json!({
+            "schema": 1,
+            "tool": concat!("opencode-backup ", env!("CARGO_PKG_VERSION")),
+            "timestamp": timestamp,
+            "finished": timestamp.rfc3339(),
+            "exit_code": Exit::Usage.code(),
+            "meaning": Exit::Usage.meaning(),
+            "failed_step": Step::Config,
+            "verdict": verdict,
+        });
+        save_state(&path, &report);
+    }
+}
+
+/// Something that nobody foresaw, wherever it happened.
+pub fn announce_unexpected(text: &str) {
     log!(
         Level::Error,
-        message_id = VERDICT_ID, exit_code = exit.code(), step = "config";
-        "no backup was made (exit code {}: {}): {text}", exit.code(), exit.meaning()
+        message_id = VERDICT_ID, exit_code = Exit::Unexpected.code(), step = "report";
+        "opencode-backup ended unexpectedly (exit code {}): {text}; `opencode-backup list` tells what there is",
+        Exit::Unexpected.code()
     );
 }
 
@@ -268,9 +292,10 @@ fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {
 fn verdict(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
     let mut parts = Vec::new();
     match &outcome.refused {
-        Some(Refused::Locked) => {
-            parts.push("another run is under way, and this one did nothing".to_owned())
-        }
+        Some(Refused::Locked) => parts.push(
+            "another run is under way (or another process holds the lock on the snapshot directory), and this one did nothing"
+                .to_owned(),
+        ),
         Some(Refused::Unmet(checks)) => {
             let unmet: Vec<String> = checks
                 .iter()

@@ -11,6 +11,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
 
+/// A shorter line of a secret (`-----`, `}`) tells nothing, and would tear holes into every log.
+const SHORTEST_LINE: usize = 8;
+
 /// A value that must never be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -40,6 +43,12 @@ impl Redactor {
         let mut needles = Vec::new();
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             needles.extend(forms(secret));
+            // Text is redacted a line at a time, so a secret of several lines (a PEM key) is several.
+            let lines = secret
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.len() >= SHORTEST_LINE);
+            needles.extend(lines.filter(|line| *line != secret).flat_map(forms));
         }
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         needles.dedup();
@@ -135,6 +144,12 @@ mod tests {
     fn the_longer_of_two_overlapping_secrets_goes_whole() {
         let redactor = Redactor::new(["abcd", "abcdefgh"]);
         assert_eq!(redactor.redact("x abcdefgh y"), "x [redacted] y");
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_goes_line_by_line() {
+        let redactor = Redactor::new(["-----BEGIN-----\nMIIEvQIBADAN\n}"]);
+        assert_eq!(redactor.redact("MIIEvQIBADAN }"), "[redacted] }");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! prefix that somebody else filled would destroy it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::OnceLock;
 
 use log::{info, warn};
 
@@ -20,14 +22,18 @@ use crate::tools::rclone::payload::Payload;
 
 /// How far the server's clock may be from ours before nothing is deleted any more.
 const CLOCK_TOLERANCE: i64 = 60 * 60;
+/// What stands in the place of a mark before it is tried.
+const NOT_TRIED: &str = "not tried";
 /// How many interrupted runs serve as sources of files that need not be sent again.
 const INTERRUPTED_SOURCES: usize = 2;
 
 /// What the bucket said, if it said anything.
 pub struct Bucket {
     answer: Result<Known, String>,
-    /// Whether the started mark is there.
-    marked: Result<(), String>,
+    /// The started mark that we left, to the byte.
+    marked: Result<Vec<u8>, String>,
+    /// Whether it was still ours after an upload, once that was asked.
+    again: OnceLock<Result<(), String>>,
 }
 
 struct Known {
@@ -50,8 +56,9 @@ impl Bucket {
             warn!(step = "mark"; "the bucket cannot be asked: {error:#}; taking the snapshot all the same");
         }
         Self {
-            answer: answer.map_err(|error| format!("{error:#}")),
-            marked: Err("not tried".to_owned()),
+            answer: answer.map_err(|error| format!("the bucket cannot be asked: {error:#}")),
+            marked: Err(NOT_TRIED.to_owned()),
+            again: OnceLock::new(),
         }
     }
 
@@ -85,15 +92,76 @@ impl Bucket {
         if run.host.interrupt.signal().is_some() {
             return;
         }
-        if self.answer.is_err() {
+        if self.answer.is_err() && self.marked_by_nobody() {
             *self = Self::ask(run);
             if let Some(taken) = self.taken(run) {
-                self.answer = Err(taken.found);
+                self.answer = Err(format!(
+                    "{}; {}",
+                    taken.found,
+                    taken.remedy.unwrap_or_default()
+                ));
             }
         }
         if self.answer.is_ok() && self.marked.is_err() {
             self.mark(run);
+            self.believe(self.still_ours(run));
         }
+    }
+
+    /// Whether the mark is still the one that we left. Another host, or another configuration of this one, may
+    /// have begun within the same second: both saw nothing, both wrote, and the later mark stands. Asked before
+    /// anything is uploaded and once more before the commit.
+    ///
+    /// # Errors
+    /// Where it is not, or cannot be read.
+    pub fn still_ours(&self, run: &Run<'_>) -> Result<(), String> {
+        let ours = self.marked.as_ref().map_err(Clone::clone)?;
+        let key = Mark::Started.key(&run.host.config.remote.prefix, run.timestamp);
+        let mut there = Vec::new();
+        let read = run
+            .ready
+            .rclone
+            .get(Label::new(Step::Mark), &key, &mut |bytes| {
+                there.extend_from_slice(bytes)
+            });
+        match read {
+            Ok(()) if there == *ours => Ok(()),
+            Ok(()) => Err(format!(
+                "another run has begun within the same second and left its own {key}: give each host a remote.prefix of \
+                 its own"
+            )),
+            Err(error) => Err(format!("the started mark cannot be read back: {error:#}")),
+        }
+    }
+
+    /// What reading the mark back showed. A mark that is not ours closes the bucket to this run, and is not
+    /// written over.
+    pub fn believe(&mut self, ours: Result<(), String>) {
+        if let (true, Err(error)) = (self.marked.is_ok(), ours) {
+            self.marked = Err(error.clone());
+            self.answer = Err(error);
+        }
+    }
+
+    /// The same question beside the first dataset's verification; its answer is kept for the commit.
+    pub fn ask_again(&self, run: &Run<'_>) {
+        let _ = self.again.set(self.still_ours(run));
+    }
+
+    /// Whether the mark was still ours after an upload.
+    ///
+    /// # Errors
+    /// See [`Self::still_ours`].
+    pub fn ours_to_the_end(&self, run: &Run<'_>) -> Result<(), String> {
+        self.again
+            .get()
+            .cloned()
+            .unwrap_or_else(|| self.still_ours(run))
+    }
+
+    /// Whether no mark was ever tried: the first question failed.
+    fn marked_by_nobody(&self) -> bool {
+        self.marked.as_ref().is_err_and(|error| error == NOT_TRIED)
     }
 
     /// Takes the mark away again where nothing was uploaded.
@@ -112,10 +180,11 @@ impl Bucket {
     /// Why not.
     pub fn open(&self) -> Result<(), String> {
         if let Err(error) = &self.answer {
-            return Err(format!("the bucket cannot be asked: {error}"));
+            return Err(error.clone());
         }
         self.marked
-            .clone()
+            .as_ref()
+            .map(|_| ())
             .map_err(|error| format!("the started mark could not be stored: {error}"))
     }
 
@@ -179,10 +248,7 @@ impl Bucket {
     /// # Errors
     /// Why nothing may be deleted.
     pub fn clock(&self, now: Timestamp) -> Result<(), String> {
-        let known = self
-            .answer
-            .as_ref()
-            .map_err(|error| format!("the bucket cannot be asked: {error}"))?;
+        let known = self.answer.as_ref().map_err(Clone::clone)?;
         same_clock(known.clock, now)
     }
 }
@@ -255,7 +321,14 @@ impl Known {
     }
 }
 
-fn put_mark(run: &Run<'_>) -> Result<(), String> {
+/// 128 random bits. The kernel's file for that is not there in a unit with `ProcSubset=pid`; the standard
+/// library's hash keys come from getrandom(2).
+fn nonce() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+fn put_mark(run: &Run<'_>) -> Result<Vec<u8>, String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.datasets.keys();
     let prefixes = names
@@ -265,12 +338,15 @@ fn put_mark(run: &Run<'_>) -> Result<(), String> {
         head: run.host.head(run.timestamp),
         prefixes,
         export: None,
+        nonce: nonce(),
     };
-    let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))
-        .map_err(|error| error.to_string())?;
+    let text = serde_json::to_vec(&started).map_err(|error| error.to_string())?;
+    let payload =
+        Payload::write(|writer| writer.write_all(&text)).map_err(|error| error.to_string())?;
     let key = Mark::Started.key(&remote.prefix, run.timestamp);
     run.ready
         .rclone
         .put(Label::new(Step::Mark), &key, &payload)
-        .map_err(|error| format!("{error:#}"))
+        .map_err(|error| format!("{error:#}"))?;
+    Ok(text)
 }

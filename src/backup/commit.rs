@@ -60,6 +60,7 @@ pub fn write(
         failed,
         datasets,
     };
+    bucket.ours_to_the_end(run)?;
     store(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
     if complete {
         info!(step = "commit"; "{key} is written and reads back");
@@ -108,6 +109,10 @@ fn store(run: &Run<'_>, key: &str, manifest: &Manifest<'_>) -> anyhow::Result<()
 
 /// A manifest that did not arrive whole must not stay: it would look like a backup.
 fn unstore(run: &Run<'_>, key: &str, error: String) -> String {
+    if run.host.interrupt.signal().is_some() {
+        // Nothing can be asked any more. If the manifest arrived, it is whole: all that it names was verified.
+        return format!("{error}; `opencode-backup list` tells whether {key} had arrived");
+    }
     let rclone = &run.ready.rclone;
     let there = rclone.stat(Label::new(Step::Commit), key);
     match there

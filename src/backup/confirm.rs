@@ -54,9 +54,9 @@ fn confirm(
     bucket: &Bucket,
     named: &BTreeSet<String>,
 ) -> Result<(String, u64), String> {
-    let before = bucket.exports().map_err(|error| {
-        format!("its object cannot be confirmed: the bucket could not be asked: {error}")
-    })?;
+    let before = bucket
+        .exports()
+        .map_err(|error| format!("its object cannot be confirmed: {error}"))?;
     let mut problems = Vec::new();
     for object in named {
         if before.contains(object) {

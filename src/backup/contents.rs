@@ -33,7 +33,9 @@ pub struct Contents {
     pub data_time: Option<Timestamp>,
 }
 
-/// Reads every file of the dataset and enters its MD5 into the tree.
+/// Reads every file of the dataset and enters its MD5 into the tree. `beside` is the number of datasets that are
+/// read at the same time: together they use as many threads as there are cores, and no more, since the upload
+/// needs them too.
 ///
 /// # Errors
 /// Where we were told to stop.
@@ -43,13 +45,13 @@ pub fn read(
     dataset: &Dataset,
     now: Timestamp,
     interrupt: &Interrupt,
+    beside: usize,
 ) -> Result<Contents, String> {
     let files: Vec<usize> = (0..found.tree.nodes.len())
         .filter(|index| matches!(found.tree.nodes[*index].kind, NodeKind::File { .. }))
         .collect();
-    let workers = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(files.len());
+    let workers = (thread::available_parallelism().map_or(1, usize::from) / beside)
+        .clamp(1, files.len().max(1));
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut contents = Contents::default();

@@ -105,7 +105,13 @@ impl Run<'_> {
         }
 
         self.enter(outcome, Step::Snapshot);
-        let snapshot = match snapshot::take(self) {
+        // The mark is read back meanwhile: one question less to wait for.
+        let (taken, ours) = thread::scope(|scope| {
+            let ours = scope.spawn(|| bucket.still_ours(self));
+            (snapshot::take(self), joined(ours))
+        });
+        bucket.believe(ours);
+        let snapshot = match taken {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 outcome.snapshot = Some(Err(format!("{error:#}")));
@@ -124,12 +130,17 @@ impl Run<'_> {
             .datasets
             .iter()
             .map(|(name, dataset)| {
-                let found = structure::examine(
-                    &snapshot.path,
-                    &self.host.config.subvolume,
-                    &mounts,
-                    dataset,
-                );
+                let found = snapshot
+                    .still_there()
+                    .map_err(|error| vec![error])
+                    .and_then(|()| {
+                        structure::examine(
+                            &snapshot.path,
+                            &self.host.config.subvolume,
+                            &mounts,
+                            dataset,
+                        )
+                    });
                 (name, dataset, found)
             })
             .collect();
@@ -222,7 +233,7 @@ pub fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Res
     let mut found =
         structure::in_snapshot(snapshot, dataset).map_err(|problems| problems.join("; "))?;
     let root = snapshot.join(&dataset.path);
-    let contents = contents::read(&root, &mut found, dataset, Timestamp::now(), interrupt)?;
+    let contents = contents::read(&root, &mut found, dataset, Timestamp::now(), interrupt, 1)?;
     for warning in contents.warnings.iter().chain(&contents.problems) {
         warn!(step = "contents"; "{warning}");
     }

@@ -122,6 +122,9 @@ pub struct DatasetOutcome {
     pub error: Option<String>,
     /// The stage that failed.
     pub failed_step: Option<Step>,
+    /// Whether it failed because we were told to stop.
+    #[serde(skip)]
+    pub interrupted: bool,
     /// What is worth saying.
     pub warnings: Vec<String>,
     /// Number of files.
@@ -155,7 +158,13 @@ pub struct Pruned {
 /// from being done goes before them all.
 pub fn exit_code(outcome: &Outcome) -> Exit {
     let failure = failure(outcome);
+    // What had failed before the signal came is no interruption: a stopped unit would look well.
+    let failed_by_itself = outcome
+        .datasets
+        .iter()
+        .any(|dataset| dataset.error.is_some() && !dataset.interrupted);
     match (outcome.signal, failure) {
+        (Some(_), Some(Exit::Dataset)) if failed_by_itself => Exit::Dataset,
         (Some(signal), Some(failure)) if failure >= Exit::Snapshot && failure != Exit::Locked => {
             Exit::of_signal(signal)
         }
@@ -205,6 +214,7 @@ mod tests {
             prefix: String::new(),
             error: None,
             failed_step: None,
+            interrupted: false,
             warnings: Vec::new(),
             files: 1,
             bytes: 1,
@@ -243,6 +253,7 @@ mod tests {
         };
         let interrupt: Break = |outcome| outcome.signal = Some(Signal::SIGINT);
         let terminate: Break = |outcome| outcome.signal = Some(Signal::SIGTERM);
+        let stopped: Break = |outcome| outcome.datasets[1].interrupted = true;
         let unmet: Break = |outcome| outcome.refused = Some(Refused::Unmet(Vec::new()));
         let locked: Break = |outcome| outcome.refused = Some(Refused::Locked);
         let table: &[(&[Break], u8)] = &[
@@ -260,7 +271,9 @@ mod tests {
             (&[no_snapshot, no_dataset], 4),
             // A signal that came too late to stop anything is no interruption.
             (&[interrupt], 0),
-            (&[interrupt, no_dataset], 130),
+            (&[interrupt, no_dataset], 5),
+            (&[interrupt, no_dataset, stopped], 130),
+            (&[interrupt, no_commit], 130),
             (&[terminate, no_retention], 143),
             (&[terminate, locked], 75),
             (&[terminate, unmet], 3),

@@ -26,7 +26,7 @@ use crate::timestamp::Timestamp;
 use crate::tools::clean_environment;
 use crate::tools::export;
 use crate::tools::rclone::PRIVILEGES;
-use crate::tools::rclone::args::{self, REMOTE_VARIABLES, Sync};
+use crate::tools::rclone::args::{self, REMOTE_VARIABLES, SMALL_VARIABLES, Sync};
 use crate::tools::rclone::tuning::{Files, Tuning};
 
 /// The plan.
@@ -84,8 +84,7 @@ pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
             .map(|check| format!("{}: {}", check.what, check.found)),
     );
     if let Err(error) = bucket.exports() {
-        plan.notes
-            .push(format!("the bucket cannot be asked: {error}"));
+        plan.notes.push(error);
     }
     plan.steps(&run, &bucket)?;
     plan.retention(&run, &bucket);
@@ -292,6 +291,8 @@ impl fmt::Display for Plan {
         writeln!(f, "# the plan of {}; nothing was changed", self.timestamp)?;
         writeln!(f, "# every rclone has this environment and no other:")?;
         writeln!(f, "#   {}", self.environment.join(" "))?;
+        let small = SMALL_VARIABLES.map(|(name, value)| format!("{name}={value}"));
+        writeln!(f, "# and every one but the uploads: {}", small.join(" "))?;
         for step in &self.steps {
             match &step.dataset {
                 Some(dataset) => writeln!(f, "\n# {} {dataset}", step.step)?,

@@ -3,7 +3,8 @@
 //! `btrfs subvolume snapshot` exits 0 when its destination is an existing directory, and nests the snapshot
 //! inside: what stands at the path afterwards is asked of Btrfs and not believed.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -19,8 +20,35 @@ pub struct Snapshot {
     pub path: PathBuf,
     /// For the manifest.
     pub record: SnapshotRecord,
+    /// What stands at the path, as the kernel knows it: every subvolume has a device number of its own.
+    identity: (u64, u64),
     /// The subvolume, as Btrfs knows it.
     pub subvolume: Subvolume,
+}
+
+impl Snapshot {
+    /// Whether what was taken still stands at its path, and nothing that somebody put there since.
+    ///
+    /// # Errors
+    /// Where something else does.
+    pub fn still_there(&self) -> Result<(), String> {
+        match identity(&self.path) {
+            Some(identity) if identity == self.identity => Ok(()),
+            _ => Err(format!(
+                "{} is no longer the snapshot that was taken: somebody moved it or put something in its place",
+                self.path.display()
+            )),
+        }
+    }
+}
+
+/// Device and inode of a directory that is no link.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = path
+        .symlink_metadata()
+        .ok()
+        .filter(|metadata| metadata.is_dir())?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Takes the snapshot.
@@ -46,6 +74,7 @@ pub fn take(run: &Run<'_>) -> Result<Snapshot> {
                 config.subvolume.display()
             )
         })?;
+    let before = identity(&path);
     let taken = btrfs
         .show(label(), &path)
         .with_context(|| format!("asking Btrfs about {shown}, just taken"))?;
@@ -58,6 +87,9 @@ pub fn take(run: &Run<'_>) -> Result<Snapshot> {
     if !taken.read_only {
         bail!("{shown} is writable, though a read-only snapshot was asked for");
     }
+    let Some(identity) = before.filter(|before| identity(&path) == Some(*before)) else {
+        bail!("{shown} changed while it was looked at: something else was put there");
+    };
     let record = SnapshotRecord {
         path: shown.to_string(),
         uuid: taken.uuid.to_string(),
@@ -66,6 +98,7 @@ pub fn take(run: &Run<'_>) -> Result<Snapshot> {
     Ok(Snapshot {
         path,
         record,
+        identity,
         subvolume,
     })
 }

@@ -52,6 +52,7 @@ impl Work<'_> {
             prefix,
             error: None,
             failed_step: None,
+            interrupted: false,
             warnings: Vec::new(),
             files: 0,
             bytes: 0,
@@ -67,9 +68,9 @@ impl Work<'_> {
         };
         (outcome.files, outcome.bytes) = found.tree.totals();
         outcome.warnings.append(&mut found.warnings);
-        match self.transfer(&mut found, &mut outcome) {
-            Ok(()) => {}
-            Err((step, error)) => outcome.fail(step, error),
+        if let Err((step, error)) = self.transfer(&mut found, &mut outcome) {
+            outcome.interrupted = self.run.host.interrupt.signal().is_some();
+            outcome.fail(step, error);
         }
         (outcome, found.tree)
     }
@@ -86,6 +87,10 @@ impl Work<'_> {
             let upload = self.upload(files, &outcome.prefix, self.sources());
             (joined(reader), upload)
         });
+        // Whoever swapped it while it was read may have swapped it for a forgery.
+        self.snapshot
+            .still_there()
+            .map_err(|error| (Step::Upload, error))?;
         let contents = contents.map_err(|error| (Step::Contents, error))?;
         outcome.warnings.extend(contents.warnings);
         outcome.data_time = contents.data_time;
@@ -93,8 +98,12 @@ impl Work<'_> {
             return Err((Step::Contents, contents.problems.join("; ")));
         }
         outcome.transfer = upload.map_err(|error| (Step::Upload, error))?;
-        self.verify(&found.tree, &outcome.prefix)
-            .or_else(|difference| self.mend(found, files, outcome, difference))
+        let verified = thread::scope(|scope| {
+            let first = self.run.host.config.datasets.keys().next() == Some(self.name);
+            first.then(|| scope.spawn(|| self.bucket.ask_again(self.run)));
+            self.verify(&found.tree, &outcome.prefix)
+        });
+        verified.or_else(|difference| self.mend(found, files, outcome, difference))
     }
 
     fn read(&self, found: &mut Found) -> Result<Contents, String> {
@@ -105,6 +114,7 @@ impl Work<'_> {
             self.dataset,
             self.run.timestamp,
             &self.run.host.interrupt,
+            self.run.host.config.datasets.len(),
         )
     }
 

@@ -16,6 +16,9 @@ pub fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
             checks.extend(remote::prove(host, &rclone, now));
         }
     }
+    if let Some(signal) = host.interrupt.signal() {
+        return Exit::of_signal(signal);
+    }
     let unmet = checks.iter().any(|check| check.state == State::Unmet);
     let printed = match args.json.json {
         true => print_json(&serde_json::json!({ "ready": !unmet, "checks": checks })),

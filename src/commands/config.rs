@@ -8,6 +8,7 @@ use crate::cli::{Cli, Command, Json};
 use crate::config::{Config, Problems};
 use crate::report;
 use crate::space::counted;
+use crate::timestamp::Timestamp;
 
 /// Prints it.
 pub fn show(json: &Json, config: &Config) -> Exit {
@@ -22,7 +23,7 @@ pub fn show(json: &Json, config: &Config) -> Exit {
 }
 
 /// Says what is wrong, for whatever command was asked for.
-pub fn refuse(cli: &Cli, is_run: bool, problems: &Problems) -> Exit {
+pub fn refuse(cli: &Cli, is_run: bool, problems: &Problems, now: Timestamp) -> Exit {
     if matches!(&cli.command, Command::Config(Json { json: true })) {
         print_json(&problems.to_json());
     }
@@ -39,7 +40,7 @@ pub fn refuse(cli: &Cli, is_run: bool, problems: &Problems) -> Exit {
         let what = format!(
             "{count} in the configuration {source}, listed above; `opencode-backup config` lists them too"
         );
-        report::announce_early(Exit::Usage, &what);
+        report::announce_refused(now, &what);
     }
     Exit::Usage
 }

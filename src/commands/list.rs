@@ -44,6 +44,9 @@ pub fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
     if let Some(signal) = host.interrupt.signal() {
         return Exit::of_signal(signal);
     }
+    if !remote.unread.is_empty() {
+        exit = Exit::Unexpected;
+    }
     let rows = catalog::merge(&local, &remote, now);
     let printed = if args.json.json {
         print_json(&rows)

@@ -62,7 +62,7 @@ pub fn dispatch(cli: &Cli) -> u8 {
         Ok(interrupt) => interrupt,
         Err(problem) => {
             let what = format!("signal handlers could not be installed: {problem}");
-            report::announce_early(Exit::Unexpected, &what);
+            report::announce_unexpected(&what);
             return code(Exit::Unexpected);
         }
     };
@@ -77,7 +77,7 @@ pub fn dispatch(cli: &Cli) -> u8 {
         variable.as_deref().map(Path::as_os_str),
     ) {
         Ok(config) => config,
-        Err(problems) => return code(self::config::refuse(cli, is_run, &problems)),
+        Err(problems) => return code(self::config::refuse(cli, is_run, &problems, now)),
     };
     if let Command::Config(json) = &cli.command {
         return config::show(json, &config).code();

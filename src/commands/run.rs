@@ -8,7 +8,7 @@ use crate::backup::{self, plan};
 use crate::cli::Run;
 use crate::host::Host;
 use crate::lock::{self, Lock, NoLock};
-use crate::preflight;
+use crate::preflight::{self, Check, State};
 use crate::report::Report;
 use crate::timestamp::Timestamp;
 
@@ -34,13 +34,26 @@ pub fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
                 return Exit::Unexpected;
             }
         };
+        if let Some(signal) = host.interrupt.signal() {
+            return Exit::of_signal(signal);
+        }
         if args.json.json {
             return print_json(&plan);
         }
         return print(plan.to_string().trim_end());
     }
-    let (outcome, lock) = backup::run(host, &ready, timestamp);
+    let (mut outcome, lock) = backup::run(host, &ready, timestamp);
+    outcome.warnings.extend(checks.iter().filter_map(warning));
     end(host, args, timestamp, &outcome, lock)
+}
+
+/// What preflight warned of. Free space is in the verdict anyway.
+fn warning(check: &Check) -> Option<String> {
+    let remedy = check
+        .remedy
+        .as_deref()
+        .filter(|_| check.state == State::Warning && check.what != "free space")?;
+    Some(format!("{}: {}; {remedy}", check.what, check.found))
 }
 
 fn end(
@@ -56,8 +69,9 @@ fn end(
     let report = Report::new(host, timestamp, outcome);
     report.announce();
     // Only the lock's holder writes the state file: who came too late must not hide the other's verdict.
+    let late = matches!(outcome.refused, Some(Refused::Locked));
     let lock = lock.map_or_else(|| lock::exclusive(&host.config.snapshot_dir), Ok);
-    if !matches!(lock, Err(NoLock::Held)) {
+    if !late && !matches!(lock, Err(NoLock::Held)) {
         report.save(&host.config.report);
     }
     let printed = if args.json.json {

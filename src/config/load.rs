@@ -7,7 +7,10 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+use nix::fcntl::OFlag;
 
 use super::problem::{Problem, Problems};
 use super::{Config, DEFAULT_PATH, PATH_VARIABLE};
@@ -85,7 +88,15 @@ pub(super) fn load_or(
 
 /// At most one byte more than is accepted.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    // A FIFO that nobody writes to would hold us for ever, deaf to signals.
+    let file = File::options()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    if file.metadata()?.file_type().is_fifo() {
+        return Err(std::io::Error::other("it is a named pipe"));
+    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -2,6 +2,7 @@
 
 use super::lines::{Message, Stream, Tail};
 use super::{Event, Label, Runner, Spoken, Stdout, Transfer};
+use crate::tree::shown;
 
 /// Makes sense of what a child prints.
 pub(super) struct Hearing<'a, 'j> {
@@ -53,6 +54,8 @@ impl Hearing<'_, '_> {
                 if let Some(overhear) = &mut self.overhear {
                     overhear(&text);
                 }
+                // What was overheard may be several lines; what is kept is one that rewrites no terminal.
+                let text = shown(text.replace('\t', " ").as_bytes());
                 if stream == Stream::Stderr && level <= self.tail_level {
                     self.tail.push(&text);
                 }

@@ -87,6 +87,9 @@ pub struct Started {
     /// The export's object, where a backup is being deleted that had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<String>,
+    /// Tells this run from another one of the same second; empty where a backup is being deleted.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub nonce: String,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +102,8 @@ struct RawStarted {
     started: String,
     prefixes: Vec<String>,
     export: Option<String>,
+    #[serde(default)]
+    nonce: String,
 }
 
 impl From<RawStarted> for Started {
@@ -113,6 +118,7 @@ impl From<RawStarted> for Started {
             },
             prefixes: raw.prefixes,
             export: raw.export,
+            nonce: raw.nonce,
         }
     }
 }

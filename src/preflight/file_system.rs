@@ -9,7 +9,7 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::Check;
+use super::{Check, State};
 use crate::host::Host;
 
 /// Btrfs gives the root of every subvolume this inode number.
@@ -18,10 +18,10 @@ const SUBVOLUME_ROOT: u64 = 256;
 pub(super) fn check(checks: &mut Vec<Check>, host: &Host) {
     let (subvolume, snapshot_dir) = (&host.config.subvolume, &host.config.snapshot_dir);
     let source = subvolume_check(subvolume);
-    let source_ok = source.remedy.is_none();
+    let source_ok = source.state != State::Unmet;
     checks.push(source);
     let target = snapshot_dir_check(snapshot_dir);
-    let target_ok = target.remedy.is_none();
+    let target_ok = target.state != State::Unmet;
     checks.push(target);
     if source_ok && target_ok {
         checks.push(same_file_system(subvolume, snapshot_dir));
@@ -94,7 +94,7 @@ fn snapshot_dir_check(path: &Path) -> Check {
                 what,
                 format!("{shown} does not exist"),
                 format!(
-                    "create it on the subvolume's file system (btrfs subvolume create {shown}, or mkdir -m 0750 {shown})"
+                    "create it on the subvolume's file system (mkdir -m 0750 {shown}, or btrfs subvolume create {shown} and chmod 0750 {shown})"
                 ),
             );
         }
@@ -149,6 +149,25 @@ fn snapshot_dir_check(path: &Path) -> Check {
                 metadata.uid(),
                 metadata.mode() & 0o7777
             ),
+        );
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Check::unmet(
+            what,
+            format!(
+                "{shown} can be written by others (mode {mode:04o}), who could swap a snapshot while it is stored"
+            ),
+            format!("chmod 0750 {shown}"),
+        );
+    }
+    if mode & 0o004 != 0 {
+        return Check::warning(
+            what,
+            format!(
+                "{shown} can be opened by every user (mode {mode:04o}), who could hold the lock on it for ever"
+            ),
+            format!("chmod 0750 {shown}"),
         );
     }
     Check::ok(what, shown)

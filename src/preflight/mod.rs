@@ -4,6 +4,7 @@
 //! snapshot, which is worth having.
 
 mod file_system;
+mod reach;
 pub mod remote;
 mod trust;
 
@@ -162,6 +163,10 @@ pub fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
 /// What is missing, and the remedy.
 pub fn rclone(host: &Host) -> Result<Rclone, Vec<Check>> {
     let mut checks = Vec::new();
+    if let Some(source) = &host.config.source {
+        trusted(&mut checks, "the configuration", source, host);
+    }
+    let met = checks.iter().all(|check| check.state != State::Unmet);
     let setpriv = tool(
         &mut checks,
         "setpriv",
@@ -179,6 +184,7 @@ pub fn rclone(host: &Host) -> Result<Rclone, Vec<Check>> {
     credentials(&mut checks, host);
     let found = setpriv
         .zip(rclone)
+        .filter(|_| met)
         .and_then(|(setpriv, program)| remote_at(host, program, &setpriv));
     found.ok_or_else(|| {
         checks
@@ -199,12 +205,12 @@ fn remote_at(host: &Host, program: PathBuf, setpriv: &Path) -> Option<Rclone> {
 
 /// btrfs-progs alone, for commands that only look at snapshots.
 pub fn btrfs(host: &Host) -> Option<Btrfs> {
-    let (Ok(setpriv), Ok(program)) = (&host.programs.setpriv, &host.programs.btrfs) else {
-        return None;
-    };
+    let mut checks = Vec::new();
+    let setpriv = tool(&mut checks, "setpriv", &host.programs.setpriv, "", host)?;
+    let program = tool(&mut checks, "btrfs", &host.programs.btrfs, "", host)?;
     Some(Btrfs {
-        program: program.clone(),
-        runner: host.runner(setpriv.clone()),
+        program,
+        runner: host.runner(setpriv),
     })
 }
 
@@ -273,6 +279,14 @@ fn script(checks: &mut Vec<Check>, host: &Host) {
         match path.symlink_metadata() {
             Ok(_) => {
                 trusted(checks, "the export's script", path, host);
+                checks.extend(reach::closed(path).map(|closed| {
+                    Check::warning(
+                        "the export can read its script",
+                        closed,
+                        "the export runs without capabilities: open the way for this user (chmod o+x, o+r on the file), or \
+                         bind the folder into the unit (BindReadOnlyPaths=)",
+                    )
+                }));
             }
             // Ours may be a user that cannot look there, while the export's unit can: the run will tell.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -291,6 +305,13 @@ fn script(checks: &mut Vec<Check>, host: &Host) {
     }
 }
 
+/// Held so that our children get it: root's come with the user id, another user's must be ambient.
+fn has(host: &Host, capability: Capability) -> bool {
+    let held = host.held;
+    held.effective.has(capability)
+        && (nix::unistd::geteuid().is_root() || held.ambient.has(capability))
+}
+
 fn capabilities(checks: &mut Vec<Check>, host: &Host) {
     let needed = [
         Capability::Fowner,
@@ -299,7 +320,7 @@ fn capabilities(checks: &mut Vec<Check>, host: &Host) {
     ];
     let missing: Vec<&str> = needed
         .into_iter()
-        .filter(|needed| !host.held.effective.has(*needed))
+        .filter(|needed| !has(host, *needed))
         .map(Capability::name)
         .collect();
     let what = "capabilities";

@@ -9,6 +9,8 @@ use crate::tools::rclone::args;
 use crate::tools::rclone::payload::Payload;
 use crate::tools::rclone::{PRIVILEGES, Rclone};
 
+/// Debian 12's; nothing older was tried.
+const OLDEST: (u32, u32) = (1, 60);
 /// The object that proves that we may write: one name for ever, since a key that may not delete leaves it.
 const PROBE: &str = "check.probe";
 
@@ -29,14 +31,20 @@ pub fn version(host: &Host, rclone: &Rclone) -> Check {
     match result {
         Ok(_) => {
             let text = String::from_utf8_lossy(&text);
-            Check::ok(
-                what,
-                text.lines()
-                    .next()
-                    .unwrap_or_default()
-                    .trim_start_matches("rclone ")
-                    .to_owned(),
-            )
+            let version = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("rclone ")
+                .to_owned();
+            match numbers(&version) {
+                Some(found) if found >= OLDEST => Check::ok(what, version),
+                _ => Check::unmet(
+                    what,
+                    version,
+                    "install rclone 1.60 or newer: older ones know neither our flags nor our filters",
+                ),
+            }
         }
         Err(error) => Check::unmet(
             what,
@@ -49,6 +57,12 @@ pub fn version(host: &Host, rclone: &Rclone) -> Check {
             },
         ),
     }
+}
+
+/// Major and minor of `v1.60.1-DEV`.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim_start_matches('v').split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Lists, writes, reads back and deletes.
@@ -114,12 +128,21 @@ pub fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
             format!("{error:#}"),
             "give the key the right deleteFiles, or unset remote_days",
         ),
-        (Err(_), false) => Check::ok(
+        (Err(error), false) if refused(&error) => Check::ok(
             what,
-            format!("no, and none needs to be: a stolen key cannot destroy backups ({key} stays)"),
+            format!("no, and none needs to be: a stolen key cannot delete backups, though it could overwrite them ({key} stays)"),
         ),
+        (Err(error), false) => Check::warning(what, format!("it could not be tried: {error:#}"), "run check --remote again"),
     });
     checks
+}
+
+/// What S3 says where a key lacks a right.
+fn refused(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    ["AccessDenied", "Access Denied", "403", "Forbidden"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 fn clock(server: Option<Timestamp>, now: Timestamp) -> Check {
@@ -135,5 +158,18 @@ fn clock(server: Option<Timestamp>, now: Timestamp) -> Check {
             remedy,
         ),
         None => Check::warning(what, "the answer has no date", remedy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_rclone_is_told_from_a_new_one() {
+        assert!(numbers("v1.60.1-DEV").expect("a version") >= OLDEST);
+        assert!(numbers("v1.75.2").expect("a version") >= OLDEST);
+        assert!(numbers("v1.53.3").expect("a version") < OLDEST);
+        assert_eq!(numbers("nonsense"), None);
     }
 }

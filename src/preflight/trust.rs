@@ -15,7 +15,9 @@ pub fn weakness(path: &Path) -> Option<String> {
     let mut links = 0;
     let mut pending: Vec<PathBuf> = components(path);
     let mut at = PathBuf::from("/");
-    let mut loose = unsafe_directory(&at)?;
+    let Some(mut loose) = unsafe_directory(&at) else {
+        return Some("/ cannot be looked at".to_owned());
+    };
     while let Some(component) = pending.pop() {
         if component == Path::new("..") {
             at.pop();
@@ -113,10 +115,10 @@ fn unsafe_directory(path: &Path) -> Option<Loose> {
     )
 }
 
-/// By the world, or by a group that is not root's.
+/// By the world, or by a group: the group bits are also the mask of an access control list, so even root's
+/// own group says nothing of who may write.
 fn writable_by_others(metadata: &fs::Metadata) -> bool {
-    let mode = metadata.mode();
-    mode & 0o002 != 0 || (mode & 0o020 != 0 && metadata.gid() != 0)
+    metadata.mode() & 0o022 != 0
 }
 
 #[cfg(test)]

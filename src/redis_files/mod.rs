@@ -96,7 +96,7 @@ pub struct Inspector(State);
 enum State {
     /// Fewer bytes so far than an RDB's magic has.
     Undecided(Role, Vec<u8>),
-    Rdb(Rdb),
+    Rdb(Box<Rdb>),
     Preamble(Header),
     Commands {
         commands: Commands,
@@ -116,7 +116,7 @@ impl Inspector {
     /// An inspector of a file in this role.
     pub fn new(role: Role) -> Self {
         Self(match role {
-            Role::Rdb => State::Rdb(Rdb::default()),
+            Role::Rdb => State::Rdb(Box::default()),
             Role::AofIncrement { last } => State::commands(last),
             Role::AofManifest => State::Manifest {
                 text: Vec::new(),
@@ -166,7 +166,7 @@ impl State {
         match (role, rdb::Version::of(head)) {
             (Role::AofBase { .. }, Some(_)) => Self::Preamble(Header::default()),
             (Role::AofBase { last }, None) => Self::commands(last),
-            (_, Some(_)) => Self::Rdb(Rdb::default()),
+            (_, Some(_)) => Self::Rdb(Box::default()),
             (_, None) => Self::Plain,
         }
     }
@@ -189,7 +189,14 @@ impl State {
         let mut finding = Finding::default();
         match self {
             Self::Rdb(rdb) => return rdb.finish(),
-            Self::Preamble(header) => finding.saved_at = header.saved_at(),
+            Self::Preamble(header) => {
+                finding.saved_at = header.saved_at();
+                finding.warnings.push(
+                    "it begins with an RDB and goes on with commands, as servers before 7.0 write it, and \
+                     cannot be checked: BGREWRITEAOF on a newer server separates the two"
+                        .to_owned(),
+                );
+            }
             Self::Commands { commands, last } => match commands.finish(last) {
                 Ok(warning) => finding.warnings.extend(warning),
                 Err(problem) => finding.problems.push(problem),

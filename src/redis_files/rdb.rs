@@ -4,16 +4,13 @@
 //! newest 9 bytes (with the end marker before them) are always held back, and everything older
 //! goes into the CRC by slices of the caller's chunk, never byte by byte.
 
-use crc::{CRC_64_REDIS, Crc, Digest, Table};
+use crc_fast::{CrcAlgorithm, Digest};
 
 use super::{Finding, MAGIC_LEN, aux_fields::Header};
 
 /// The end marker (0xFF) and the checksum (8 bytes, little-endian).
 const TRAILER_LEN: usize = 9;
 const END_MARKER: u8 = 0xFF;
-
-/// Redis's `crc64.c` under its name in the catalogues; of crc's three forms this one is the fastest.
-static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
 /// The format version that the magic announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +47,8 @@ pub(super) struct Rdb {
     tail: [u8; TRAILER_LEN],
     tail_len: usize,
     length: u64,
-    crc: Digest<'static, u64, Table<16>>,
+    /// Redis's `crc64.c` under its name in the catalogues.
+    crc: Digest,
 }
 
 impl Default for Rdb {
@@ -60,7 +58,7 @@ impl Default for Rdb {
             tail: [0; TRAILER_LEN],
             tail_len: 0,
             length: 0,
-            crc: CRC.digest(),
+            crc: Digest::new(CrcAlgorithm::Crc64Redis),
         }
     }
 }

@@ -74,15 +74,25 @@ impl Passed {
         let told = list(&self.falkordb["warnings"]);
         assert_eq!(told.len(), warnings.len(), "{told:?}");
         for (warning, (start, word)) in told.iter().zip(warnings) {
-            assert!(warning.starts_with(start) && warning.contains(word), "{warning}");
+            assert!(
+                warning.starts_with(start) && warning.contains(word),
+                "{warning}"
+            );
             let said = format!("falkordb: {warning}");
             assert!(list(&state["warnings"]).contains(&said), "{state:#}");
             assert!(self.ran.stderr.contains(&said), "{}", self.ran);
         }
         let of_falkordb = |warning: &String| warning.starts_with("falkordb");
         let all = list(&state["warnings"]);
-        assert_eq!(all.iter().filter(|w| of_falkordb(w)).count(), warnings.len(), "{all:?}");
-        assert_eq!(named(&state["datasets"], "falkordb")["warnings"], self.falkordb["warnings"]);
+        assert_eq!(
+            all.iter().filter(|w| of_falkordb(w)).count(),
+            warnings.len(),
+            "{all:?}"
+        );
+        assert_eq!(
+            named(&state["datasets"], "falkordb")["warnings"],
+            self.falkordb["warnings"]
+        );
     }
 }
 
@@ -92,7 +102,10 @@ fn fetched(bed: &Bed) -> std::path::PathBuf {
     let prefix = format!("falkordb-{}", timestamp(bed));
     let to = bed.scratch().join(format!("loaded-{prefix}"));
     for key in keys_below(bed, &prefix) {
-        let bytes = bed.s3().get(bed.bucket(), &key).expect("the bucket answers");
+        let bytes = bed
+            .s3()
+            .get(bed.bucket(), &key)
+            .expect("the bucket answers");
         let file = to.join(&key[prefix.len() + 1..]);
         fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
         fs::write(file, bytes.expect("an object")).expect("a file");

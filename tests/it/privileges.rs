@@ -17,7 +17,9 @@ fn as_user_with(bed: &Bed, caps: &str, args: &[&str]) -> Command {
     let mut next_is_caps = false;
     for word in whole.get_args() {
         command.arg(if next_is_caps { caps.as_ref() } else { word });
-        next_is_caps = ["--inh-caps", "--ambient-caps"].iter().any(|flag| word == *flag);
+        next_is_caps = ["--inh-caps", "--ambient-caps"]
+            .iter()
+            .any(|flag| word == *flag);
     }
     command.env_clear().current_dir("/");
     for (name, value) in whole.get_envs() {

@@ -1,5 +1,6 @@
 //! The run when nothing is wrong, and what it must leave alone.
 
+mod failures;
 mod lock;
 mod manifest;
 mod replaced;

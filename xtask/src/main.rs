@@ -1,2 +1,60 @@
-//! Everything a developer types.
-fn main() {}
+//! Everything a developer types: `cargo xtask WORD`. A command is one file.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to the developer is all that this program is for"
+)]
+
+mod bench;
+mod ci;
+mod contain;
+mod demo;
+mod fill;
+mod nix_test;
+mod steps;
+mod test;
+mod vm;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo                        a real backup, end to end, on a Btrfs of its own: watch one happen
+  test [CARGO…] [-- FILTER…]  all tests of the workspace
+  ci                          format, lints, documentation, then all tests
+  vm-test [--kvm]             the units under a real systemd, in a virtual machine
+  nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
+  bench overhead [--quick]    our run against the same commands by hand, and our memory
+
+demo, test, ci and bench install what they lack (saying so), need root, and leave
+nothing behind: they run in mount and PID namespaces of their own.";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let ended = match words.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        ["demo"] => demo::run(),
+        ["test", rest @ ..] => test::run(rest),
+        ["ci"] => ci::run(),
+        ["nix-test", rest @ ..] => nix_test::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["vm-test", rest @ ..] => vm::run(rest),
+        [contain::INIT, command @ ..] => contain::init(command),
+        other => {
+            eprintln!("there is no `cargo xtask {}`\n\n{HELP}", other.join(" "));
+            Ok(ExitCode::from(2))
+        }
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -18,6 +18,10 @@ pub const REMOTE_VARIABLES: [(&str, &str); 4] = [
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
+/// For questions and small objects: no garbage collection below 64 MiB, which spares a process that lives for
+/// 50 ms a sixth of its processor time.
+pub const SMALL_VARIABLES: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", "64MiB")];
+
 /// A question is asked again after 503 for some ten seconds, and once more from the start.
 const SMALL_RETRIES: [&str; 4] = ["--retries", "2", "--low-level-retries", "4"];
 
@@ -270,7 +274,7 @@ pub fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
     ))
 }
 
-/// The version, asked with every argument that is going to be passed.
+/// The version, asked with the operator's arguments: an older rclone refuses some.
 ///
 /// # Errors
 /// Where no shell state can be had.

@@ -206,10 +206,10 @@ impl Rclone {
         take: &mut dyn FnMut(Object),
         overhear: Option<&'j mut (dyn FnMut(&str) + 'j)>,
     ) -> Result<()> {
-        let mut bad = None;
+        let (mut bad, mut closed) = (None, false);
         let mut line = |bytes: &[u8]| match parse_line(bytes) {
             Ok(Some(object)) => take(object),
-            Ok(None) => {}
+            Ok(None) => closed |= bytes.trim_ascii().ends_with(b"]"),
             Err(error) => bad = Some(error),
         };
         let mut job = self.small(label, command);
@@ -220,14 +220,15 @@ impl Rclone {
         self.runner.run(job)?;
         match bad {
             Some(error) => Err(error.context("what `rclone lsjson` printed")),
+            None if !closed => Err(anyhow!("`rclone lsjson` printed half a list")),
             None => Ok(()),
         }
     }
 
-    /// Stores a small object and reads it back.
+    /// Stores a small object; a second time where the first attempt failed.
     ///
     /// # Errors
-    /// Where it could not be stored, or came back different.
+    /// Where it could not be stored.
     pub fn put(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
         let mut attempt = 1;
         loop {
@@ -331,10 +332,11 @@ impl Rclone {
     }
 
     fn small<'j>(&self, label: Label, command: Command) -> Job<'j> {
-        Job {
-            deadline: Some(SMALL),
-            ..self.job(label, command)
-        }
+        let mut job = self.job(label, command);
+        job.deadline = Some(SMALL);
+        job.env
+            .extend(args::SMALL_VARIABLES.map(|(name, value)| (name.into(), value.into())));
+        job
     }
 
     fn job<'j>(&self, label: Label, command: Command) -> Job<'j> {

@@ -59,7 +59,10 @@ fn a_file_that_the_manifest_names_and_that_is_not_there_is_refused_by_name() {
         let said = format!("{MANIFEST} names {name}, which is not there");
         assert!(half.why.contains(&said), "{}", half.why);
         // That much is known before anything is sent.
-        assert_eq!(keys_below(&bed, &format!("falkordb-{}", half.timestamp)), [""; 0]);
+        assert_eq!(
+            keys_below(&bed, &format!("falkordb-{}", half.timestamp)),
+            [""; 0]
+        );
         fs::write(&path, bytes).expect("a file");
     }
     passed(&bed).assert_warned(&bed, &[]);
@@ -87,15 +90,25 @@ fn a_manifest_that_no_server_would_read_is_refused_with_its_line() {
     for (text, why) in [
         ("", "names no file"),
         ("file a.aof seq 1 type i\n\n", "line 2: blank"),
-        ("file a.aof seq 1 type i", "line 1: too long, or not ended by a newline"),
-        ("file ../dump.rdb seq 1 type b\n", "line 1: a file name that is no plain name"),
+        (
+            "file a.aof seq 1 type i",
+            "line 1: too long, or not ended by a newline",
+        ),
+        (
+            "file ../dump.rdb seq 1 type b\n",
+            "line 1: a file name that is no plain name",
+        ),
         ("\0\0\0\0\0\0\0\0\n", "line 1: "),
     ] {
         write(&bed, MANIFEST, text.as_bytes());
         let ran = run_again(&bed, 5);
         let half = assert_half(&bed, &ran, "valkey", "falkordb");
         let said = [MANIFEST, why];
-        assert!(said.iter().all(|word| half.why.contains(word)), "{why}: {}", half.why);
+        assert!(
+            said.iter().all(|word| half.why.contains(word)),
+            "{why}: {}",
+            half.why
+        );
     }
 }
 
@@ -105,15 +118,25 @@ fn a_torn_last_increment_passes_with_a_warning() {
     let whole = SET.repeat(50);
     let sound = whole.len() - SET.len();
     let transaction = [&whole, &b"*1\r\n$5\r\nMULTI\r\n"[..], SET].concat();
-    for (torn, bytes, after) in [
-        (&whole[..whole.len() - 3], SET.len() - 3, sound),
-        (&whole[..sound + 1], 1, sound),
-        (&[&whole, &[0; 4096][..]].concat(), 4096, whole.len()),
-        (&transaction, transaction.len() - whole.len(), whole.len()),
+    let nuls = [&whole, &[0; 4096][..]].concat();
+    let (by_itself, by_hand) = (
+        "truncates it when aof-load-truncated is on",
+        "-check-aof --fix",
+    );
+    for (torn, bytes, after, remedy) in [
+        (&whole[..whole.len() - 3], SET.len() - 3, sound, by_itself),
+        (&whole[..sound + 1], 1, sound, by_itself),
+        (&nuls, 4096, whole.len(), by_hand),
+        (
+            &transaction,
+            transaction.len() - whole.len(),
+            whole.len(),
+            by_itself,
+        ),
     ] {
         write(&bed, LAST, torn);
         let start = format!("{LAST}: torn tail: {bytes} bytes after offset {after}");
-        passed(&bed).assert_warned(&bed, &[(&start, "what a crash leaves")]);
+        passed(&bed).assert_warned(&bed, &[(&start, remedy)]);
     }
 }
 
@@ -142,7 +165,10 @@ fn garbage_in_the_middle_is_refused_in_the_last_increment_too() {
     // A hole of NUL bytes with commands behind it is no tail.
     let hole = [&whole, &[0; 512][..], SET].concat();
     write(&bed, LAST, &hole);
-    refused(&bed, &[LAST, &format!("malformed at offset {}", whole.len())]);
+    refused(
+        &bed,
+        &[LAST, &format!("malformed at offset {}", whole.len())],
+    );
 }
 
 #[test]
@@ -175,7 +201,8 @@ fn an_append_only_file_of_several_files_comes_back_and_loads_with_equal_digest()
     live.bgrewriteaof_wait().expect("a rewrite");
     live.write(2000, "second").expect("writes");
     // A rewrite that never ends: the server has begun another increment for it.
-    live.command(&["CONFIG", "SET", "rdb-key-save-delay", "1000000"]).expect("a setting");
+    live.command(&["CONFIG", "SET", "rdb-key-save-delay", "1000000"])
+        .expect("a setting");
     live.command(&["BGREWRITEAOF"]).expect("a rewrite");
     live.write(1000, "third").expect("writes");
     let digest = live.digest().expect("a digest");
@@ -193,7 +220,11 @@ fn an_append_only_file_of_several_files_comes_back_and_loads_with_equal_digest()
     let last = newest(&dir);
     let torn = fs::read(&last).expect("the increment");
     fs::write(&last, &torn[..torn.len() - 2]).expect("a shorter one");
-    let name = last.strip_prefix(&dir).expect("below").display().to_string();
+    let name = last
+        .strip_prefix(&dir)
+        .expect("below")
+        .display()
+        .to_string();
     passed(&bed).assert_warned(&bed, &[(&name, "torn tail")]);
     let loaded = server(&bed, &fetched(&bed), &APPEND_ONLY);
     assert_eq!(loaded.dbsize().expect("a size"), 5999);

@@ -76,20 +76,31 @@ fn a_dump_under_another_name_is_inspected_all_the_same() {
 
     fs::write(&plain, rdb_fixtures::bit_flipped(ctime())).expect("a dump");
     fs::write(&nested, rdb_fixtures::truncated(ctime())).expect("a dump");
-    refused(&bed, &["memory.bin: RDB file damaged", "graphs/today.rdb: RDB file truncated"]);
+    refused(
+        &bed,
+        &[
+            "memory.bin: RDB file damaged",
+            "graphs/today.rdb: RDB file truncated",
+        ],
+    );
 }
 
 #[test]
 fn a_file_that_only_claims_to_be_a_dump_is_refused() {
     let bed = quick();
-    fs::write(bed.dataset("falkordb").join("notes.rdb"), "not a dump at all").expect("a file");
+    fs::write(
+        bed.dataset("falkordb").join("notes.rdb"),
+        "not a dump at all",
+    )
+    .expect("a file");
     refused(&bed, &["notes.rdb: not an RDB file"]);
 }
 
 #[test]
 fn nothing_is_inspected_in_a_dataset_of_plain_files() {
     let bed = quick();
-    bed.set("datasets.falkordb.format", "files").expect("a setting");
+    bed.set("datasets.falkordb.format", "files")
+        .expect("a setting");
     let at = bed.dataset("falkordb");
     fs::write(at.join("dump.rdb"), rdb_fixtures::truncated(ctime())).expect("a dump");
     fs::write(at.join("other.rdb"), rdb_fixtures::bit_flipped(ctime())).expect("a dump");

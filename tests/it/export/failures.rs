@@ -74,11 +74,31 @@ fn an_object_that_nobody_names_is_not_confirmed() {
 #[test]
 fn a_script_that_fails_after_its_upload_has_failed_and_its_object_is_remembered() {
     let bed = bed_with_an_old_snapshot();
-    bed.write_env(&[("FIXTURE_MODE", "upload-fail-late")])
-        .expect("set");
+    let real = bed.scratch().join("real.py");
+    fs::rename(bed.script_path(), &real).expect("renamed");
+    let script = format!(
+        "import subprocess, sys\n\
+         subprocess.check_call([sys.executable, {real:?}, *sys.argv[1:]])\n\
+         sys.exit('stored, and then this')\n"
+    );
+    fs::write(bed.script_path(), script).expect("written");
+    let ran = expect(&bed, &["run"], 6);
+    assert_only_the_export_failed(&bed, &ran, "stored, and then this");
+    let [object] = &exports(&bed)[..] else {
+        panic!("not one export: {:?}", bed.keys())
+    };
+    let state = bed.state().expect("a state file");
+    assert_eq!(state["export"]["object"], object.as_str(), "{state:#}");
+    assert!(state["export"]["size"].as_u64() > Some(0), "{state:#}");
+}
+
+#[test]
+fn a_script_that_fails_before_it_names_its_object_has_failed() {
+    let bed = bed_with_an_old_snapshot();
+    bed.export_mode("upload-fail-late").expect("set");
     let ran = expect(&bed, &["run"], 6);
     assert_eq!(exports(&bed).len(), 1, "{:?}", bed.keys());
-    assert_only_the_export_failed(&bed, &ran, "stored, and then this");
+    assert_only_the_export_failed(&bed, &ran, "RuntimeError: stored, and then this");
 }
 
 #[test]

@@ -133,11 +133,9 @@ pub fn entries(manifest: &Value, dataset: &str) -> BTreeMap<Vec<u8>, Value> {
     found
 }
 
-/// Fetches everything below a prefix into a fresh directory, with the bed's rclone and an environment and
-/// flags that any person could write.
+/// The bed's rclone, with an environment and flags that any person could write.
 #[track_caller]
-pub fn fetch(bed: &Bed, prefix: &str) -> PathBuf {
-    let to = bed.scratch().join(format!("fetched-{prefix}"));
+fn rclone(bed: &Bed, words: &[&str], more: &[&OsStr]) -> Vec<u8> {
     let mut rclone = Command::new(bed.scratch().join("bin/rclone"));
     rclone
         .env_clear()
@@ -146,22 +144,80 @@ pub fn fetch(bed: &Bed, prefix: &str) -> PathBuf {
         .env("AWS_ACCESS_KEY_ID", KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", APP_KEY)
         .env("RCLONE_CONFIG_S3_ENV_AUTH", "true")
-        .args(["copy", "--transfers", "16", "--checkers", "16"])
+        .args(words)
         .args(["--s3-provider", "Other", "--s3-endpoint"])
         .arg(bed.s3().endpoint())
         .args(["--s3-encoding", "Slash,Ctl,Del,InvalidUtf8,Dot"])
-        .arg(format!("s3:{}/{prefix}", bed.bucket()))
-        .arg(&to);
+        // Two names that look alike are two files.
+        .args([
+            "--no-unicode-normalization",
+            "--transfers",
+            "16",
+            "--checkers",
+            "16",
+        ])
+        .args(more);
     let output = rclone.stdin(Stdio::null()).output().expect("rclone");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "fetching {prefix}: {said}");
+    assert!(output.status.success(), "rclone {words:?}: {said}");
+    output.stdout
+}
+
+/// Fetches everything below a prefix into a fresh directory.
+#[track_caller]
+pub fn fetch(bed: &Bed, prefix: &str) -> PathBuf {
+    let to = bed.scratch().join(format!("fetched-{prefix}"));
+    if to.exists() {
+        fs::remove_dir_all(&to).expect("what was fetched before goes");
+    }
+    let from = format!("s3:{}/{prefix}", bed.bucket());
+    rclone(bed, &["copy", &from], &[to.as_os_str()]);
     to
+}
+
+/// MD5 of every object below a prefix as the server has made it of the bytes, by path; for plain names.
+#[track_caller]
+pub fn listed(bed: &Bed, prefix: &str) -> BTreeMap<Vec<u8>, String> {
+    let from = format!("s3:{}/{prefix}", bed.bucket());
+    let words = [
+        "lsjson",
+        "-R",
+        "--files-only",
+        "--hash",
+        "--no-modtime",
+        "--no-mimetype",
+    ];
+    let text = rclone(bed, &words, &[OsStr::new(&from)]);
+    let list: Vec<Value> = serde_json::from_slice(&text).expect("a list");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let parsed = list.iter().map(|object| {
+        let path = text(&object["Path"]).into_bytes();
+        (path, text(&object["Hashes"]["md5"]))
+    });
+    parsed.collect()
 }
 
 /// Asserts that the manifest lists exactly what lies in `dir`, that the bucket holds as many objects as there
 /// are regular files, and that each comes back under its name with its bytes. `but` is left out.
 #[track_caller]
 pub fn assert_stored(bed: &Bed, manifest: &Value, dataset: &str, dir: &Path, but: &[&str]) {
+    let (prefix, live) = assert_told(manifest, dataset, dir, but);
+    assert_eq!(keys_below(bed, &prefix).len(), live.len(), "{prefix}");
+    let fetched = md5sums(&fetch(bed, &prefix));
+    let wrong = |path: &&Vec<u8>| fetched.get(*path) != live.get(*path);
+    let wrong = live.keys().chain(fetched.keys()).filter(wrong);
+    let wrong: Vec<_> = wrong.map(|path| path.escape_ascii().to_string()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// Asserts that the manifest lists exactly what lies in `dir`; the dataset's prefix, and the MD5 of its files.
+#[track_caller]
+pub fn assert_told(
+    manifest: &Value,
+    dataset: &str,
+    dir: &Path,
+    but: &[&str],
+) -> (String, BTreeMap<Vec<u8>, String>) {
     let left_out = |path: &Vec<u8>| but.iter().any(|name| name.as_bytes() == path.as_slice());
     let mut live_sums = md5sums(dir);
     let mut live = walk(dir, b"", &live_sums);
@@ -184,20 +240,7 @@ pub fn assert_stored(bed: &Bed, manifest: &Value, dataset: &str, dir: &Path, but
     let size = |entry: &Value| entry["size"].as_u64().unwrap_or_default();
     assert_eq!(stored["files"], json!(live_sums.len()), "{dataset}");
     assert_eq!(stored["bytes"], json!(live.values().map(size).sum::<u64>()));
-    assert_eq!(keys_below(bed, prefix).len(), live_sums.len(), "{prefix}");
-    let fetched = md5sums(&fetch(bed, prefix));
-    let lacks = |path: &&Vec<u8>| fetched.get(*path) != live_sums.get(*path);
-    let wrong: Vec<_> = live_sums
-        .keys()
-        .chain(fetched.keys())
-        .filter(lacks)
-        .collect();
-    let shown = |path: &&Vec<u8>| path.escape_ascii().to_string();
-    assert!(
-        wrong.is_empty(),
-        "{:?}",
-        wrong.iter().map(shown).collect::<Vec<_>>()
-    );
+    (prefix.to_owned(), live_sums)
 }
 
 /// The keys below a dataset's prefix.
@@ -227,8 +270,6 @@ pub fn assert_complete(bed: &Bed) -> Value {
 pub struct Half {
     /// Its timestamp.
     pub timestamp: String,
-    /// The partial manifest.
-    pub manifest: Value,
     /// Why the other one is not stored.
     pub why: String,
 }
@@ -250,9 +291,11 @@ pub fn assert_half(bed: &Bed, ran: &Ran, good: &str, bad: &str) -> Half {
     let verdict = state["verdict"].as_str().expect("a verdict");
     let kept = format!("{} is kept", bed.snapshot_dir().join(&snapshot).display());
     assert!(verdict.contains(&kept), "{verdict}");
+    // What a tool has said may hold a tab, which a terminal is not shown as it is.
+    let start = why.split(char::is_control).next().expect("a start");
     for said in [verdict, &ran.stderr] {
         assert!(
-            said.contains(&format!("{bad} is not safely stored: {why}")),
+            said.contains(&format!("{bad} is not safely stored: {start}")),
             "{said}"
         );
     }
@@ -274,9 +317,5 @@ pub fn assert_half(bed: &Bed, ran: &Ran, good: &str, bad: &str) -> Half {
     assert_eq!(names(&manifest["failed"]), [bad]);
     assert_eq!(named(&manifest["failed"], bad)["error"], json!(why));
     assert_stored(bed, &manifest, good, &bed.dataset(good), &[]);
-    Half {
-        timestamp: at,
-        manifest,
-        why,
-    }
+    Half { timestamp: at, why }
 }

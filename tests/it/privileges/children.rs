@@ -34,11 +34,21 @@ fn child(run: &mut Running, words: &[&str]) -> Process {
 #[track_caller]
 fn holds(process: &Process, caps: &str) {
     for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
-        assert_eq!(process.field(set), Some(caps), "{set} of {:?}", process.argv);
+        assert_eq!(
+            process.field(set),
+            Some(caps),
+            "{set} of {:?}",
+            process.argv
+        );
     }
     assert_eq!(process.field("NoNewPrivs"), Some("1"), "{:?}", process.argv);
     let ids = [USER.to_string().as_str(); 4].join("\t");
-    assert_eq!(process.field("Uid"), Some(ids.as_str()), "{:?}", process.argv);
+    assert_eq!(
+        process.field("Uid"),
+        Some(ids.as_str()),
+        "{:?}",
+        process.argv
+    );
 }
 
 fn spawn(bed: &Bed) -> Running {
@@ -50,7 +60,11 @@ fn btrfs_holds_all_three() {
     let bed = bed();
     let go = bed.scratch().join("go");
     let wait = format!("while [ ! -e {} ]; do sleep 0.02; done", go.display());
-    wrap(&bed, "btrfs", &format!("[ $2 != snapshot ] || {wait}\nexec \"$REAL\" \"$@\""));
+    wrap(
+        &bed,
+        "btrfs",
+        &format!("[ $2 != snapshot ] || {wait}\nexec \"$REAL\" \"$@\""),
+    );
     let mut run = spawn(&bed);
     let btrfs = child(&mut run, &["bin/btrfs", "snapshot"]);
     holds(&btrfs, THREE);

@@ -31,7 +31,11 @@ fn a_planted_usercustomize_is_not_run() {
     let ran_it = home.join("it-ran");
     let mut ask = Command::new(PYTHON);
     ask.args(["-c", "import site; print(site.getusersitepackages())"]);
-    let site = ask.env_clear().env("HOME", &home).output().expect("Python runs");
+    let site = ask
+        .env_clear()
+        .env("HOME", &home)
+        .output()
+        .expect("Python runs");
     let site = PathBuf::from(String::from_utf8_lossy(&site.stdout).trim().to_owned());
     assert!(site.starts_with(&home), "{}", site.display());
     fs::create_dir_all(&site).expect("directories");
@@ -39,12 +43,16 @@ fn a_planted_usercustomize_is_not_run() {
     let idle = bed.scratch().join("idle.py");
     fs::write(&idle, "print('started')\n").expect("a script");
     plainly(&[&idle], &home);
-    assert!(ran_it.exists(), "the plant works where nobody guards against it");
+    assert!(
+        ran_it.exists(),
+        "the plant works where nobody guards against it"
+    );
     fs::remove_file(&ran_it).expect("gone");
     fs::set_permissions(&home, PermissionsExt::from_mode(0o777)).expect("a mode");
 
     let words = [PYTHON, &idle.display().to_string()].map(toml::Value::from);
-    bed.set("export.command", words.to_vec()).expect("a setting");
+    bed.set("export.command", words.to_vec())
+        .expect("a setting");
     let mut command = bed.as_user(&["run"]).expect("a command");
     let ran = expect_cmd(&bed, command.env("HOME", &home), 6);
     assert!(ran.stderr.contains("export | started"), "{ran}");
@@ -65,13 +73,17 @@ fn a_module_beside_the_script_does_not_stand_in_for_the_librarys() {
     // `json` is what the script imports first.
     fs::write(folder.join("json.py"), mark(&ran_it)).expect("a plant");
     plainly(&[&script], &loot);
-    assert!(ran_it.exists(), "the plant works where nobody guards against it");
+    assert!(
+        ran_it.exists(),
+        "the plant works where nobody guards against it"
+    );
     fs::remove_file(&ran_it).expect("gone");
 
     let python = bed.scratch().join("venv/bin/python3");
     let words = [python, script, PathBuf::from("export")];
     let words = words.map(|word| toml::Value::from(word.display().to_string()));
-    bed.set("export.command", words.to_vec()).expect("a setting");
+    bed.set("export.command", words.to_vec())
+        .expect("a setting");
     let ran = expect_cmd(&bed, &mut bed.as_user(&["run"]).expect("a command"), 0);
     assert!(!ran_it.exists(), "{ran}");
     let state = bed.state().expect("a state file");

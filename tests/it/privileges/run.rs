@@ -40,17 +40,28 @@ fn three_capabilities_do_the_whole_job_retention_included() {
     let state = bed.state().expect("a state file");
     assert_eq!(state["exit_code"], 0, "{state:#}");
     assert_eq!(state["retention"]["deleted"], 1, "{state:#}");
-    assert_eq!(state["warnings"].as_array().map(Vec::len), Some(0), "{state:#}");
+    assert_eq!(
+        state["warnings"].as_array().map(Vec::len),
+        Some(0),
+        "{state:#}"
+    );
 }
 
 #[test]
 fn the_other_commands_need_no_more() {
     let bed = bed();
     expect_cmd(&bed, &mut bed.as_user(&["run"]).expect("a command"), 0);
-    let ran = expect_cmd(&bed, &mut bed.as_user(&["check", "--remote"]).expect("a command"), 0);
+    let ran = expect_cmd(
+        &bed,
+        &mut bed.as_user(&["check", "--remote"]).expect("a command"),
+        0,
+    );
     assert!(!ran.stdout.contains("UNMET"), "{ran}");
     let ran = expect_cmd(&bed, &mut bed.as_user(&["list"]).expect("a command"), 0);
-    assert!(ran.stdout.contains("ours") && ran.stdout.contains("complete"), "{ran}");
+    assert!(
+        ran.stdout.contains("ours") && ran.stdout.contains("complete"),
+        "{ran}"
+    );
 }
 
 #[test]
@@ -92,7 +103,10 @@ fn a_capability_that_is_missing_is_named_and_nothing_is_touched() {
         let ran = expect_cmd(&bed, &mut as_user_with(&bed, &caps, &["run"]), 3);
         let name = format!("CAP_{}", missing.to_uppercase());
         assert!(ran.stderr.contains(&format!("{name} missing")), "{ran}");
-        assert!(ran.stderr.contains("AmbientCapabilities="), "the remedy: {ran}");
+        assert!(
+            ran.stderr.contains("AmbientCapabilities="),
+            "the remedy: {ran}"
+        );
         let state = bed.state().expect("a state file");
         assert_eq!(state["exit_code"], 3, "{state:#}");
         assert!(state["unmet"].to_string().contains(&name), "{state:#}");
@@ -123,5 +137,8 @@ fn a_state_directory_that_cannot_be_written_is_a_warning_and_no_lost_backup() {
     let warning = warning.unwrap_or_else(|| panic!("nothing about {path}: {ran}"));
     assert!(warning.starts_with("warning:"), "{warning}");
     assert!(warning.contains("could not be written"), "{warning}");
-    assert!(warning.contains("writable for this user"), "the remedy: {warning}");
+    assert!(
+        warning.contains("writable for this user"),
+        "the remedy: {warning}"
+    );
 }

@@ -23,10 +23,16 @@ fn is_refused(bed: &Bed, what: &str, path: &Path, why: &str) {
     let as_user = expect_cmd(bed, &mut bed.as_user(&["run"]).expect("a command"), 3);
     let as_root = expect(bed, &["run"], 3);
     for ran in [as_user, as_root] {
-        assert!(ran.stderr.contains(&format!("{what} can be changed by")), "{ran}");
+        assert!(
+            ran.stderr.contains(&format!("{what} can be changed by")),
+            "{ran}"
+        );
         let wanted = format!("{} {why}", path.display());
         assert!(ran.stderr.contains(&wanted), "no {wanted:?}: {ran}");
-        assert!(ran.stderr.contains("chown it to root and chmod go-w"), "the remedy: {ran}");
+        assert!(
+            ran.stderr.contains("chown it to root and chmod go-w"),
+            "the remedy: {ran}"
+        );
     }
     let state = bed.state().expect("a state file");
     assert_eq!(state["exit_code"], 3, "{state:#}");
@@ -43,7 +49,12 @@ fn is_refused_for_owner_and_mode(bed: &Bed, what: &str, path: &Path) {
     let mode = path.metadata().expect("a file").permissions().mode() & 0o7777;
     chmod(path, mode | 0o022);
     let shown = format!("(mode {:04o})", mode | 0o022);
-    is_refused(bed, what, path, &format!("can be written by others {shown}"));
+    is_refused(
+        bed,
+        what,
+        path,
+        &format!("can be written by others {shown}"),
+    );
     chmod(path, mode);
     accepted(bed);
 }
@@ -92,8 +103,14 @@ fn an_interpreter_of_somebody_elses_is_refused() {
     give_away(&python);
     let words = [python.clone(), bed.script_path(), PathBuf::from("export")];
     let words = words.map(|word| toml::Value::from(word.display().to_string()));
-    bed.set("export.command", words.to_vec()).expect("a setting");
-    is_refused(&bed, "the export's program", &python, &format!("belongs to user {USER}"));
+    bed.set("export.command", words.to_vec())
+        .expect("a setting");
+    is_refused(
+        &bed,
+        "the export's program",
+        &python,
+        &format!("belongs to user {USER}"),
+    );
 }
 
 #[test]
@@ -140,7 +157,13 @@ fn check_says_the_same_beforehand() {
     let bed = bed();
     give_away(&bed.script_path());
     let ran = expect_cmd(&bed, &mut bed.as_user(&["check"]).expect("a command"), 3);
-    let line = ran.stdout.lines().find(|line| line.contains("the export's script"));
+    let line = ran
+        .stdout
+        .lines()
+        .find(|line| line.contains("the export's script"));
     let line = line.unwrap_or_else(|| panic!("nothing about the script: {ran}"));
-    assert!(line.starts_with("UNMET") && line.contains(&USER.to_string()), "{ran}");
+    assert!(
+        line.starts_with("UNMET") && line.contains(&USER.to_string()),
+        "{ran}"
+    );
 }

@@ -2,10 +2,8 @@
 
 use testbed::relay::Rule;
 
-use super::{
-    BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, impatient, timestamp,
-};
-use crate::support::{bed, expect};
+use super::{BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
+use crate::support::{bed, expect, impatient};
 
 /// `2025-01-01T12-00-00Z.json`, and no mark.
 const MANIFEST: &str = "Z.json";
@@ -94,4 +92,26 @@ fn a_manifest_that_cannot_be_read_back_is_no_success() {
     let verdict = state["verdict"].as_str().unwrap_or_default();
     let says = format!("no manifest: reading manifests/{}.json", timestamp(&bed));
     assert!(verdict.contains(&says), "{verdict}");
+    // What nobody could confirm must not be called a backup.
+    assert_eq!(bed.committed().expect("keys"), [""; 0], "{ran}");
+}
+
+#[test]
+fn a_damaged_manifest_that_may_not_be_deleted_is_left_to_a_person_by_name() {
+    let bed = bed();
+    impatient(&bed);
+    let relay = bed.relay().expect("a relay");
+    relay.rule(Rule::on("PUT").path(MANIFEST).corrupt_body());
+    let rule = relay.rule(Rule::on("DELETE").status(403));
+    let ran = expect(&bed, &["run"], 5);
+    assert!(relay.hits(rule) > 0, "{ran}");
+    let state = bed.state().expect("a state file");
+    let verdict = state["verdict"].as_str().unwrap_or_default();
+    let key = format!("manifests/{}.json", timestamp(&bed));
+    let says = format!("{key} may be in the bucket and damaged: delete it by hand");
+    assert!(verdict.contains(&says), "{verdict}");
+    // Nor does anybody else call it a backup.
+    let list = expect(&bed, &["list", "--json"], 0);
+    assert!(!list.stdout.contains("\"complete\""), "{list}");
+    assert!(list.stderr.contains(&key), "{list}");
 }

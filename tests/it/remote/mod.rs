@@ -25,12 +25,6 @@ fn bed_with(rclone: Rclone) -> Bed {
     bed.expect("a test bed; `cargo xtask test` installs what it needs")
 }
 
-/// Lets rclone give up soon.
-fn impatient(bed: &Bed) {
-    let args = vec!["--retries=1", "--low-level-retries=2"];
-    bed.set("remote.extra_args", args).expect("set");
-}
-
 /// The run's timestamp.
 fn timestamp(bed: &Bed) -> String {
     let state = bed.state().expect("a state file");

@@ -3,9 +3,8 @@
 use testbed::Rclone;
 use testbed::relay::Rule;
 
-use super::{
-    assert_listed_as, assert_nothing_committed, assert_stored, bed_with, impatient, timestamp,
-};
+use super::{assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
+use crate::support::impatient;
 
 fn one_is_refused(rclone: Rclone, failing: &str, other: &str, status: u16, word: &str) {
     let bed = bed_with(rclone);

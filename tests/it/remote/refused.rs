@@ -6,8 +6,8 @@ use testbed::relay::Rule;
 use testbed::s3::KEY_ID;
 use testbed::{Bed, Server};
 
-use super::{BOTH, assert_listed_as, assert_nothing_committed, bed_with, impatient, timestamp};
-use crate::support::{BIN, expect};
+use super::{BOTH, assert_listed_as, assert_nothing_committed, bed_with, timestamp};
+use crate::support::{BIN, expect, impatient};
 
 #[test]
 fn a_wrong_key_stores_nothing_keeps_the_snapshot_and_is_told() {

@@ -6,26 +6,22 @@ use std::time::Duration;
 use testbed::process::free_port;
 use testbed::relay::Rule;
 
-use super::{
-    BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, impatient, timestamp,
-};
-use crate::support::{bed, expect};
+use super::{BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
+use crate::support::{bed, expect, impatient};
 
 const SOON: Duration = Duration::from_secs(20);
 
 /// Bytes that do not repeat, so that a piece out of place would show.
-fn noise(length: usize) -> Vec<u8> {
+fn noise(mebibytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = || {
+    let mut bytes = Vec::with_capacity(mebibytes << 20);
+    while bytes.len() < mebibytes << 20 {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(next)
-        .flatten()
-        .take(length)
-        .collect()
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes
 }
 
 #[test]
@@ -92,7 +88,7 @@ fn an_endpoint_that_goes_down_in_the_upload_leaves_a_marked_incomplete_backup() 
 fn a_reset_in_the_middle_of_an_upload_is_survived() {
     for rclone in BOTH {
         let bed = bed_with(rclone);
-        fs::write(bed.dataset("falkordb").join("noise.bin"), noise(6 << 20)).expect("written");
+        fs::write(bed.dataset("falkordb").join("noise.bin"), noise(6)).expect("written");
         let relay = bed.relay().expect("a relay");
         let reset = Rule::on("PUT").path("/noise.bin").times(1);
         let rule = relay.rule(reset.reset_after(1 << 20));
@@ -105,7 +101,7 @@ fn a_reset_in_the_middle_of_an_upload_is_survived() {
 #[test]
 fn resets_without_end_fail_the_dataset_and_not_the_other() {
     let bed = bed();
-    fs::write(bed.dataset("falkordb").join("noise.bin"), noise(6 << 20)).expect("written");
+    fs::write(bed.dataset("falkordb").join("noise.bin"), noise(6)).expect("written");
     impatient(&bed);
     let relay = bed.relay().expect("a relay");
     let rule = relay.rule(Rule::on("PUT").path("/noise.bin").reset_after(1 << 20));
@@ -123,7 +119,7 @@ fn resets_without_end_fail_the_dataset_and_not_the_other() {
 #[test]
 fn a_reset_in_one_part_of_a_large_file_is_survived() {
     let bed = bed();
-    fs::write(bed.dataset("falkordb").join("noise.bin"), noise(40 << 20)).expect("written");
+    fs::write(bed.dataset("falkordb").join("noise.bin"), noise(20)).expect("written");
     let relay = bed.relay().expect("a relay");
     let reset = Rule::on("PUT").query("partNumber=2").times(1);
     let rule = relay.rule(reset.reset_after(1 << 20));
@@ -137,7 +133,7 @@ fn a_reset_in_one_part_of_a_large_file_is_survived() {
 #[test]
 fn a_large_file_that_cannot_be_finished_leaves_no_parts_behind() {
     let bed = bed();
-    fs::write(bed.dataset("falkordb").join("noise.bin"), noise(40 << 20)).expect("written");
+    fs::write(bed.dataset("falkordb").join("noise.bin"), noise(20)).expect("written");
     impatient(&bed);
     let relay = bed.relay().expect("a relay");
     let rule = relay.rule(Rule::on("PUT").query("partNumber=2").status(503));

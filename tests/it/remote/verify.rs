@@ -8,10 +8,8 @@ use std::time::Duration;
 use testbed::relay::{Relay, Rule};
 use testbed::{Bed, Ran};
 
-use super::{
-    BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, impatient, timestamp,
-};
-use crate::support::{bed, expect};
+use super::{BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
+use crate::support::{bed, expect, impatient};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -19,7 +19,10 @@ fn stopped_in(stage: Stage) {
     }
     hold.check_the_next_run();
     for (step, ran) in all {
-        assert!(stage.names().contains(&step.as_str()), "stage {step}: {ran}");
+        assert!(
+            stage.names().contains(&step.as_str()),
+            "stage {step}: {ran}"
+        );
     }
 }
 

@@ -23,7 +23,7 @@ const PYTHON_PACKAGES: [&str; 4] = [
 ];
 
 /// Debian packages, and what shows that they are there.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("btrfs-progs", "mkfs.btrfs"),
     ("rclone", "rclone"),
     ("python3", "python3"),
@@ -33,6 +33,8 @@ const PACKAGES: [(&str, &str); 9] = [
     ("libcap2-bin", "capsh"),
     ("mawk", "awk"),
     ("procps", "ps"),
+    ("systemd", "journalctl"),
+    ("bsdutils", "script"),
 ];
 
 /// The project's root directory.

@@ -140,6 +140,8 @@ impl Builder {
             }
             (subvolume, snapshots)
         };
+        // As a host has it: nobody else may open it, and so hold the lock on it.
+        fs::set_permissions(&snapshot_dir, fs::Permissions::from_mode(0o750))?;
         fill(&subvolume)?;
 
         let venv = at.join("venv");

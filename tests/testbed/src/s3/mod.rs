@@ -78,7 +78,8 @@ impl S3 {
         let mut command = tethered(&tools.rclone_new);
         command
             .env_clear()
-            .args(["serve", "s3", "--config", "", "--dir-cache-time", "0"]);
+            // Not 0, with which two writers at once make it spin for minutes.
+            .args(["serve", "s3", "--config", "", "--dir-cache-time", "1ms"]);
         command.args(["--addr", &format!("127.0.0.1:{port}")]);
         command
             .args(["--auth-key", &format!("{KEY_ID},{APP_KEY}")])

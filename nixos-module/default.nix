@@ -1,0 +1,215 @@
+# The NixOS module: `services.opencode-backup.enable = true;`.
+#
+# The units are `units.nix`'s, each key at `mkDefault`'s priority, so that a host changes any of
+# them where NixOS people look first, on `systemd.services.opencode-backup`. Two things are handed
+# over otherwise: After= and Wants= go through NixOS's own lists, because a host's `after = [ … ];`
+# would else replace ours in silence, and tmpfiles rules are a list that is merged.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    any
+    filter
+    getExe
+    hasPrefix
+    mapAttrs
+    mkDefault
+    mkIf
+    optional
+    optionalString
+    optionals
+    ;
+
+  cfg = config.services.opencode-backup;
+  settings = cfg.settings;
+  here = "services.opencode-backup";
+
+  # TOML has no null. Gone at every depth, also within lists.
+  withoutNulls =
+    value:
+    if builtins.isAttrs value then
+      mapAttrs (_: withoutNulls) (lib.filterAttrs (_: inner: inner != null) value)
+    else if builtins.isList value then
+      map withoutNulls (filter (inner: inner != null) value)
+    else
+      value;
+
+  # Read by the very binary that will run, unless it cannot run here (a cross build).
+  check = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
+  written = (pkgs.formats.toml { }).generate "opencode-backup.toml" (withoutNulls settings);
+  configFile = pkgs.runCommandLocal "opencode-backup-config.toml" { } (
+    optionalString check ''
+      if ! ${getExe cfg.package} --log stderr --config ${written} config > effective; then
+        echo "${here}.settings: the configuration is refused, see above (the lines are those of ${written})" >&2
+        exit 1
+      fi
+    ''
+    + ''
+      cp ${written} "$out"
+    ''
+  );
+
+  units = import ./units.nix {
+    program = getExe cfg.package;
+    inherit (cfg)
+      user
+      group
+      environmentFile
+      manageSnapshotDir
+      writablePaths
+      readablePaths
+      ;
+    inherit (settings) subvolume;
+    snapshotDir = settings.snapshot_dir;
+    stateFile = settings.report.state_file;
+    textfile = settings.report.textfile;
+    exportCommand = if settings.export.enable then settings.export.command else null;
+    timer = cfg.timerConfig;
+  };
+  service = units.service;
+
+  # An option's name and its value, for a message.
+  at = name: value: {
+    option = "${here}.${name}";
+    inherit value;
+  };
+
+  # The paths that end up in units, where a space separates, `%` is expanded and `:` divides.
+  unitPaths = [
+    (at "environmentFile" cfg.environmentFile)
+    (at "settings.subvolume" settings.subvolume)
+    (at "settings.snapshot_dir" settings.snapshot_dir)
+    (at "settings.report.state_file" settings.report.state_file)
+  ]
+  ++ optional (settings.report.textfile != null) (
+    at "settings.report.textfile" settings.report.textfile
+  )
+  ++ map (at "writablePaths") cfg.writablePaths
+  ++ map (at "readablePaths") cfg.readablePaths
+  ++ map (at "settings.export.command") (
+    filter (
+      word:
+      any (home: hasPrefix home word) [
+        "/home/"
+        "/root/"
+        "/run/user/"
+      ]
+    ) (optionals settings.export.enable settings.export.command)
+  );
+
+  secrets = [
+    (at "environmentFile" cfg.environmentFile)
+    (at "settings.env_file" settings.env_file)
+  ];
+
+  # At the snapshot directory or above it, the root aside.
+  hasOwnFileSystem = any (
+    mountPoint: mountPoint == settings.snapshot_dir || hasPrefix "${mountPoint}/" settings.snapshot_dir
+  ) (builtins.attrNames config.fileSystems);
+in
+{
+  # One module, by whatever path it was imported.
+  key = "opencode-backup";
+  _class = "nixos";
+  imports = [ ./options.nix ];
+
+  config = mkIf cfg.enable {
+    assertions =
+      map (entry: {
+        assertion = builtins.match "(/[A-Za-z0-9._@+=,~-]+)+" entry.value != null;
+        message = ''
+          ${entry.option}: "${entry.value}" must be an absolute path of letters, digits and . _ @ +
+          = , ~ - without a "/" at the end: it is written into systemd units, where other characters
+          have a meaning.
+        '';
+      }) unitPaths
+      ++ map (entry: {
+        assertion = !hasPrefix builtins.storeDir entry.value;
+        message = ''
+          ${entry.option}: "${entry.value}" is in the Nix store, which every user can read. Put the
+          secret elsewhere (sops-nix and agenix decrypt below /run) and write its path as a string.
+        '';
+      }) secrets
+      ++ [
+        {
+          assertion = settings.subvolume != settings.snapshot_dir;
+          message = ''
+            ${here}.settings.snapshot_dir: it must differ from ${here}.settings.subvolume (both are
+            "${settings.subvolume}"), or snapshots would lie in what they are taken of.
+          '';
+        }
+        {
+          assertion = cfg.user != "root";
+          message = ''
+            ${here}.user: not root. As root, the export script would run with every right there is;
+            as a user of its own it has none, and the backup has exactly the three capabilities that
+            it needs.
+          '';
+        }
+        {
+          assertion = !(cfg.createUser && (config.users.users.${cfg.user}.isNormalUser or false));
+          message = ''
+            ${here}.createUser: "${cfg.user}" is a normal user
+            (users.users.${cfg.user}.isNormalUser). Set ${here}.createUser = false; the backup then
+            runs as that user, and declares nothing of it.
+          '';
+        }
+      ];
+
+    warnings =
+      optional (!cfg.createUser && !config.users.users ? ${cfg.user}) ''
+        ${here}.user: "${cfg.user}" is declared nowhere, and ${here}.createUser is off. Unless the user
+        is made by other means, the unit will not start (217/USER).
+      ''
+      ++ optional ((config.fileSystems."/".fsType or null) == "tmpfs" && !hasOwnFileSystem) ''
+        ${here}.settings.snapshot_dir: "/" is a tmpfs, and no file system is mounted at or above
+        "${settings.snapshot_dir}". Snapshots have to lie on the file system of
+        "${settings.subvolume}": declare one of its subvolumes in
+        fileSystems."${settings.snapshot_dir}", or every run ends with exit code 3.
+      '';
+
+    environment.systemPackages = [ cfg.package ];
+    environment.etc."opencode-backup/config.toml".source = configFile;
+
+    users = mkIf cfg.createUser {
+      users.${cfg.user} = {
+        isSystemUser = true;
+        group = cfg.group;
+        description = "Backups of the assistant's memory";
+      };
+      groups.${cfg.group} = { };
+    };
+
+    systemd.services.opencode-backup = {
+      after = service.Unit.After;
+      wants = service.Unit.Wants;
+      unitConfig = mapAttrs (_: mkDefault) (
+        removeAttrs service.Unit [
+          "After"
+          "Wants"
+        ]
+      );
+      serviceConfig = mapAttrs (_: mkDefault) service.Service;
+      # The package brings its own; this is for one that does not (a plain `cargo build`).
+      path = [
+        pkgs.btrfs-progs
+        pkgs.rclone
+        pkgs.util-linux
+      ];
+      # Switching to a new system must neither kill a backup nor start one.
+      restartIfChanged = false;
+    };
+
+    systemd.timers.opencode-backup = mkIf (units.timer != null) {
+      wantedBy = units.timer.Install.WantedBy;
+      unitConfig = mapAttrs (_: mkDefault) units.timer.Unit;
+      timerConfig = mapAttrs (_: mkDefault) units.timer.Timer;
+    };
+
+    systemd.tmpfiles.rules = units.tmpfiles;
+  };
+}

@@ -1,0 +1,64 @@
+# The host's profile, `hetzner-vps.nix`.
+{ lib, harness }:
+let
+  inherit (harness)
+    default
+    evaluate
+    failed
+    service
+    settingsOf
+    timer
+    ;
+in
+{
+  "the profile is what the defaults are" = {
+    expr =
+      let
+        config = evaluate [ ../../hetzner-vps.nix ];
+      in
+      {
+        settings = settingsOf config;
+        service = (service config).serviceConfig;
+        timer = (timer config).timerConfig;
+        failed = failed config ++ config.warnings;
+      };
+    expected = {
+      settings = settingsOf default;
+      service = (service default).serviceConfig;
+      timer = (timer default).timerConfig;
+      failed = [ ];
+    };
+  };
+  "the profile defines nothing of the pod" = {
+    expr = builtins.attrNames (evaluate [ ../../hetzner-vps.nix ]).systemd.services;
+    expected = [ "opencode-backup" ];
+  };
+  "the profile yields" = {
+    expr =
+      let
+        config = evaluate [
+          ../../hetzner-vps.nix
+          {
+            services.opencode-backup.settings = {
+              datasets.falkordb.max_data_age = "2d";
+              retention.days = 60;
+            };
+          }
+        ];
+      in
+      {
+        inherit ((settingsOf config).datasets.falkordb) path max_data_age;
+        datasets = builtins.attrNames (settingsOf config).datasets;
+        inherit ((settingsOf config).retention) days;
+      };
+    expected = {
+      path = "containers/falkordb";
+      max_data_age = "2d";
+      datasets = [
+        "falkordb"
+        "valkey"
+      ];
+      days = 60;
+    };
+  };
+}

@@ -1,0 +1,199 @@
+# What is refused: by an assertion, which names the option, or by an option's type, which does.
+{ of, with' }:
+{
+  # The start of the message, and a configuration that fails this one assertion.
+  assertions = {
+    "services.opencode-backup.environmentFile: \"/nix/store/" = of {
+      environmentFile = "/nix/store/00000000000000000000000000000000-secret";
+      settings.env_file = "/run/secrets/opencode.env";
+    };
+    "services.opencode-backup.settings.env_file: \"/nix/store/" = of {
+      settings.env_file = "/nix/store/00000000000000000000000000000000-secret";
+    };
+    "services.opencode-backup.settings.snapshot_dir: it must differ from services.opencode-backup.settings.subvolume" =
+      of {
+        settings.snapshot_dir = "/persist";
+      };
+    "services.opencode-backup.user: not root" = of { user = "root"; };
+    "services.opencode-backup.createUser: \"opencode\" is a normal user" = with' { } {
+      users.users.opencode.isNormalUser = true;
+    };
+    "services.opencode-backup.environmentFile: \"run/secrets\" must be an absolute path" = of {
+      environmentFile = "run/secrets";
+      settings.env_file = "/run/secrets/opencode.env";
+    };
+    "services.opencode-backup.settings.subvolume: \"/per sist\" must" = of {
+      settings.subvolume = "/per sist";
+    };
+    "services.opencode-backup.settings.snapshot_dir: \"/%h\" must" = of {
+      settings.snapshot_dir = "/%h";
+    };
+    "services.opencode-backup.settings.report.state_file: \"/a:b\" must" = of {
+      settings.report.state_file = "/a:b";
+    };
+    "services.opencode-backup.settings.report.textfile: \"/a/\" must" = of {
+      settings.report.textfile = "/a/";
+    };
+    "services.opencode-backup.writablePaths: \"/a\"b\" must" = of { writablePaths = [ "/a\"b" ]; };
+    "services.opencode-backup.readablePaths: \"x\" must" = of { readablePaths = [ "x" ]; };
+    "services.opencode-backup.settings.export.command: \"/root/my scripts/export.py\" must" = of {
+      settings.export.command = [
+        "python3"
+        "/root/my scripts/export.py"
+      ];
+    };
+  };
+
+  # The option, and a value that is not of its type.
+  values = {
+    "enable" = {
+      enable = "yes";
+    };
+    "package" = {
+      package = "opencode-backup";
+    };
+    "user" = {
+      user = "no spaces";
+    };
+    "group" = {
+      group = "";
+    };
+    "createUser" = {
+      createUser = "no";
+    };
+    "manageSnapshotDir" = {
+      manageSnapshotDir = 0;
+    };
+    "environmentFile" = {
+      environmentFile = ./harness.nix;
+    };
+    "timerConfig" = {
+      timerConfig = "daily";
+    };
+    "timerConfig.OnCalendar" = {
+      timerConfig.OnCalendar = 6;
+    };
+    "timerConfig.Persistent" = {
+      timerConfig.Persistent = "maybe";
+    };
+    "timerConfig.RandomizedDelaySec" = {
+      timerConfig.RandomizedDelaySec = [ ];
+    };
+    "export.python" = {
+      export.python = "python3";
+    };
+    "readablePaths" = {
+      readablePaths = "/root/venv";
+    };
+    "writablePaths" = {
+      writablePaths = [ 1 ];
+    };
+    "settings" = {
+      settings = "file";
+    };
+    "settings.subvolume" = {
+      settings.subvolume = null;
+    };
+    "settings.snapshot_dir" = {
+      settings.snapshot_dir = [ ];
+    };
+    "settings.former_subvolume_uuids" = {
+      settings.former_subvolume_uuids = "uuid";
+    };
+    "settings.env_file" = {
+      settings.env_file = 1;
+    };
+    "settings.datasets" = {
+      settings.datasets = [ "falkordb" ];
+    };
+    "settings.datasets.falkordb.path" = {
+      settings.datasets.falkordb.format = "redis";
+    };
+    "settings.datasets.falkordb.format" = {
+      settings.datasets.falkordb = {
+        path = "falkordb";
+        format = "rdb";
+      };
+    };
+    "settings.datasets.a.max_data_age" = {
+      settings.datasets.a = {
+        path = "a";
+        format = "files";
+        max_data_age = 24;
+      };
+    };
+    "settings.datasets.a.check" = {
+      settings.datasets.a = {
+        path = "a";
+        format = "files";
+        check = "true";
+      };
+    };
+    "settings.remote" = {
+      settings.remote = 1;
+    };
+    "settings.remote.bucket" = {
+      settings.remote.bucket = null;
+    };
+    "settings.remote.prefix" = {
+      settings.remote.prefix = 1;
+    };
+    "settings.remote.provider" = {
+      settings.remote.provider = [ ];
+    };
+    "settings.remote.endpoint" = {
+      settings.remote.endpoint = { };
+    };
+    "settings.remote.incremental" = {
+      settings.remote.incremental = "true";
+    };
+    "settings.remote.bandwidth" = {
+      settings.remote.bandwidth = 10;
+    };
+    "settings.remote.memory" = {
+      settings.remote.memory = 256;
+    };
+    "settings.remote.extra_args" = {
+      settings.remote.extra_args = "--transfers 8";
+    };
+    "settings.export" = {
+      settings.export = false;
+    };
+    "settings.export.enable" = {
+      settings.export.enable = "no";
+    };
+    "settings.export.command" = {
+      settings.export.command = "python3 export.py";
+    };
+    "settings.export.timeout" = {
+      settings.export.timeout = 30;
+    };
+    "settings.drill.timeout" = {
+      settings.drill.timeout = 1;
+    };
+    "settings.retention" = {
+      settings.retention = 30;
+    };
+    "settings.retention.days" = {
+      settings.retention.days = 0;
+    };
+    "settings.retention.min_keep" = {
+      settings.retention.min_keep = -1;
+    };
+    "settings.retention.remote_days" = {
+      settings.retention.remote_days = "90";
+    };
+    "settings.retention.remote_min_keep" = {
+      settings.retention.remote_min_keep = null;
+    };
+    "settings.report" = {
+      settings.report = 1;
+    };
+    "settings.report.state_file" = {
+      settings.report.state_file = null;
+    };
+    "settings.report.textfile" = {
+      settings.report.textfile = true;
+    };
+  };
+}

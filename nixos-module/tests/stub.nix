@@ -1,0 +1,145 @@
+# As much of NixOS as the module touches, for `lib.evalModules` where there is nothing but nixpkgs'
+# `lib`.
+#
+# The options have NixOS's types, or stricter ones. What matters is imitated: `after = [ … ]` and
+# the like define `unitConfig.After` at the usual priority, and a unit option is a list of lines or
+# one value, never both.
+{ lib }:
+let
+  inherit (lib) mkOption types;
+
+  option = type: default: mkOption { inherit type default; };
+
+  # nixos/lib/systemd-unit-options.nix: lists are concatenated, anything else must agree.
+  unitOption = lib.mkOptionType {
+    name = "systemd option";
+    merge =
+      loc: defs:
+      let
+        kept = lib.filterOverrides defs;
+      in
+      if builtins.isList (builtins.head kept).value then
+        lib.concatMap (
+          def:
+          if builtins.isList def.value then
+            def.value
+          else
+            throw "${lib.showOption loc}: a mix of list and non-list"
+        ) kept
+      else
+        lib.mergeEqualOption loc kept;
+  };
+
+  section = option (types.attrsOf unitOption) { };
+  unitName = types.strMatching "[a-zA-Z0-9@%:_.\\-]+[.](service|target|mount|timer)";
+  unitNames = option (types.listOf unitName) [ ];
+
+  unit =
+    extra:
+    types.attrsOf (
+      types.submodule (
+        { config, ... }:
+        {
+          options = {
+            description = option types.str "";
+            after = unitNames;
+            wants = unitNames;
+            requires = unitNames;
+            onFailure = unitNames;
+            wantedBy = unitNames;
+            unitConfig = section;
+          }
+          // extra;
+          config.unitConfig =
+            lib.optionalAttrs (config.description != "") { Description = config.description; }
+            // lib.mapAttrs (_: toString) (
+              lib.filterAttrs (_: names: names != [ ]) {
+                After = config.after;
+                Wants = config.wants;
+                Requires = config.requires;
+                OnFailure = config.onFailure;
+              }
+            );
+        }
+      )
+    );
+
+  package = types.attrs;
+in
+{
+  options = {
+    assertions = option (types.listOf types.unspecified) [ ];
+    warnings = option (types.listOf types.str) [ ];
+    environment.systemPackages = option (types.listOf package) [ ];
+    environment.etc = option (types.attrsOf (
+      types.submodule { options.source = option types.unspecified null; }
+    )) { };
+    fileSystems = option (types.attrsOf (
+      types.submodule { options.fsType = option types.str "auto"; }
+    )) { };
+    users.users = option (types.attrsOf (
+      types.submodule {
+        options = {
+          isNormalUser = option types.bool false;
+          isSystemUser = option types.bool false;
+          group = option types.str "";
+          description = option types.str "";
+        };
+      }
+    )) { };
+    users.groups = option (types.attrsOf (types.submodule { })) { };
+    systemd.tmpfiles.rules = option (types.listOf types.str) [ ];
+    systemd.services = option (unit {
+      serviceConfig = section;
+      path = option (types.listOf package) [ ];
+      restartIfChanged = option types.bool true;
+    }) { };
+    systemd.timers = option (unit { timerConfig = section; }) { };
+  };
+
+  # `pkgs.formats.toml`'s type is nixpkgs'.
+  config._module.args.pkgs =
+    let
+      fake = name: {
+        type = "derivation";
+        inherit name;
+        outPath = "/nix/store/00000000000000000000000000000000-${name}";
+        meta.mainProgram = name;
+      };
+    in
+    {
+      btrfs-progs = fake "btrfs-progs";
+      rclone = fake "rclone";
+      util-linux = fake "util-linux";
+      python3.withPackages =
+        choose: fake (lib.concatStringsSep "-" ([ "python3" ] ++ choose { b2sdk = "b2sdk"; }));
+      callPackage = _: _: fake "opencode-backup";
+      stdenv.buildPlatform.canExecute = _: true;
+      stdenv.hostPlatform = { };
+      runCommandLocal =
+        name: _: script:
+        fake name // { inherit script; };
+      formats.toml = _: {
+        type =
+          let
+            value =
+              with types;
+              oneOf [
+                bool
+                int
+                float
+                str
+                path
+                (attrsOf value)
+                (listOf value)
+              ]
+              // {
+                description = "TOML value";
+              };
+          in
+          value;
+        # The path tells what was written, as in a real store.
+        generate = name: value: fake "${name}-${builtins.hashString "sha256" (builtins.toJSON value)}";
+      };
+    };
+}

@@ -1,0 +1,279 @@
+# The systemd units: the one place where they are written.
+#
+# Builtins only, so that plain `nix-instantiate --eval` renders them: the units that the virtual
+# machine boots under a real systemd (tests/vm) and that `tests/golden` holds for other
+# distributions are the ones that a NixOS host gets. Settings in; `{ service = { Unit; Service; };
+# timer = { Unit; Timer; Install; } or null; tmpfiles; }` out, where every value is a string or a
+# list of strings (one line each). What only NixOS understands is in `default.nix`.
+{
+  # The binary, absolute.
+  program ? "/usr/local/bin/opencode-backup",
+  user ? "opencode",
+  group ? "opencode",
+  environmentFile ? "/run/secrets/opencode.env",
+  # As in the configuration file: the sandbox has to leave room for them.
+  subvolume ? "/persist",
+  snapshotDir ? "/.snapshots",
+  stateFile ? "/var/lib/opencode-backup/last-run.json",
+  textfile ? null,
+  # `export.command`, null where the export is switched off.
+  exportCommand ? [
+    "python3"
+    "/root/.opencode/graphiti/memory_manager.py"
+    "export"
+  ],
+  # Directories that may be written besides, and ones below /home and /root that may be read
+  # besides.
+  writablePaths ? [ ],
+  readablePaths ? [ ],
+  # Units that write the data, to be started first.
+  after ? [ "opencode-memory-pod.service" ],
+  # Whether the snapshot directory is made and given to the user.
+  manageSnapshotDir ? true,
+  # The timer's section; null: no timer.
+  timer ? { },
+}:
+let
+  inherit (builtins)
+    any
+    concatStringsSep
+    dirOf
+    elem
+    filter
+    isBool
+    isInt
+    isList
+    isString
+    listToAttrs
+    mapAttrs
+    match
+    replaceStrings
+    stringLength
+    substring
+    ;
+
+  # One word of a command line as systemd.service(5) reads it: bare where that is the same, else in
+  # quotation marks, whose escapes are JSON's. `%` and `$` are doubled, since they would be
+  # expanded.
+  word =
+    text:
+    if match "[A-Za-z0-9_./@:=+,-]+" text != null then
+      text
+    else
+      replaceStrings [ "%" "$" ] [ "%%" "$$" ] (builtins.toJSON text);
+
+  # A command line out of a list of words.
+  command = words: concatStringsSep " " (map word words);
+
+  isBelow =
+    directory: path:
+    path == directory || substring 0 (stringLength directory + 1) path == "${directory}/";
+
+  unique =
+    list: builtins.foldl' (seen: item: if elem item seen then seen else seen ++ [ item ]) [ ] list;
+
+  # `-`: a path that is missing must not fail the unit in systemd's words (226/NAMESPACE) before we
+  # can say in ours what is missing and what to do.
+  optionally = map (path: "-${path}");
+
+  # What ProtectHome= hides.
+  homes = [
+    "/home"
+    "/root"
+    "/run/user"
+  ];
+  isInHomes = path: any (home: isBelow home path) homes;
+
+  # The folder of a file; the file alone where that folder is a whole home, or all of them.
+  folder = file: if elem (dirOf file) homes then file else dirOf file;
+
+  # The export script lies below /root: the files among the command's words, each with its folder.
+  scripts = filter (path: substring 0 1 path == "/" && isInHomes path) (
+    if exportCommand == null then [ ] else exportCommand
+  );
+
+  stateDirectory = "/var/lib/opencode-backup";
+
+  written = unique (
+    [ snapshotDir ]
+    ++ filter (path: !isBelow stateDirectory path) (
+      [ (dirOf stateFile) ] ++ (if textfile == null then [ ] else [ (dirOf textfile) ])
+    )
+    ++ writablePaths
+  );
+
+  readable = unique (map folder scripts ++ filter isInHomes readablePaths);
+
+  # Where the backup itself works in a home, hiding homes would hide it: they are then read-only
+  # instead.
+  homesAreNeeded = any isInHomes ([ subvolume ] ++ written);
+
+  # Exactly these: fowner takes a snapshot of root's subvolume, dac_read_search reads what the
+  # servers keep to themselves, sys_admin deletes a read-only snapshot and asks Btrfs what it is.
+  # btrfs gets all three, rclone dac_read_search alone, the export none: the program itself sees to
+  # that.
+  capabilities = "CAP_FOWNER CAP_DAC_READ_SEARCH CAP_SYS_ADMIN";
+
+  asString =
+    value:
+    if isBool value then
+      (if value then "true" else "false")
+    else if isInt value then
+      toString value
+    else if isString value then
+      value
+    else if isList value then
+      map asString value
+    else
+      throw "opencode-backup: a timer's value is a string, a number, true, false or a list of them";
+
+  # Null leaves a line out.
+  present =
+    attrs:
+    listToAttrs (
+      map (name: {
+        inherit name;
+        value = attrs.${name};
+      }) (filter (name: attrs.${name} != null) (builtins.attrNames attrs))
+    );
+
+  service = {
+    Unit = {
+      Description = "Back up the assistant's memory: snapshot, upload, proof, retention";
+      Documentation = "man:opencode-backup(1)";
+      # No Requires=: where the pod did not start, its data is still there, and worth storing.
+      After = after ++ [ "network-online.target" ];
+      Wants = [ "network-online.target" ];
+      RequiresMountsFor = [
+        subvolume
+        snapshotDir
+      ];
+    };
+
+    Service = {
+      Type = "oneshot";
+      ExecStart = command [
+        program
+        "run"
+      ];
+      User = user;
+      Group = group;
+      # `-`: we ourselves name the file that is missing, with the remedy, and exit with 3.
+      EnvironmentFile = "-${environmentFile}";
+
+      # A oneshot that hangs blocks every later tick of the timer: it has to end before the next
+      # one.
+      TimeoutStartSec = "5h30min";
+      # SIGTERM goes to us alone, and we stop our children; what is left after 30 s is killed, the
+      # whole group of it.
+      KillMode = "mixed";
+      TimeoutStopSec = "30";
+      # Stopped on purpose is not failed.
+      SuccessExitStatus = "143";
+      # For the status line.
+      NotifyAccess = "main";
+
+      # The assistant comes first.
+      Nice = "10";
+      IOSchedulingClass = "best-effort";
+      IOSchedulingPriority = "7";
+
+      # Readable for whoever watches the last run's verdict (UMask= does not apply); it holds no
+      # secret.
+      StateDirectory = "opencode-backup";
+      StateDirectoryMode = "0755";
+      UMask = "0077";
+      # The keys are in our environment, and a core dump would hold them.
+      LimitCORE = "0";
+
+      AmbientCapabilities = capabilities;
+      CapabilityBoundingSet = capabilities;
+      NoNewPrivileges = "true";
+
+      # Everything is read-only but the snapshots, the state and what was asked for.
+      ProtectSystem = "strict";
+      ReadWritePaths = optionally written;
+      PrivateMounts = "true";
+      PrivateTmp = "true";
+      PrivateDevices = "true";
+      PrivateIPC = "true";
+      ProtectProc = "invisible";
+      ProcSubset = "pid";
+      ProtectKernelTunables = "true";
+      ProtectKernelModules = "true";
+      ProtectKernelLogs = "true";
+      ProtectControlGroups = "true";
+      ProtectClock = "true";
+      ProtectHostname = "true";
+
+      # The bucket, the local servers, the journal and the resolver. No AF_NETLINK: the C library
+      # does without.
+      RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
+      RestrictNamespaces = "true";
+      RestrictRealtime = "true";
+      RestrictSUIDSGID = "true";
+      LockPersonality = "true";
+      MemoryDenyWriteExecute = "true";
+      SystemCallArchitectures = "native";
+      # The last line gives capset(2) back: with it, setpriv takes capabilities away from children,
+      # and it changes no user.
+      SystemCallFilter = [
+        "@system-service"
+        "~@aio @keyring @memlock @mount @privileged @resources @setuid"
+        "capset"
+      ];
+      # An error instead of a death: rclone's runtime tries some of these and goes on without.
+      SystemCallErrorNumber = "EPERM";
+
+      # What is left out, and why:
+      # - PrivateUsers=: capabilities in a user namespace are worth nothing to Btrfs.
+      # - PrivateNetwork=, IPAddressDeny=: the bucket is on the Internet, behind addresses that
+      #   change.
+      # - RemoveIPC=: `opencode` may be somebody's login, whose shared memory is none of our
+      #   business.
+      # - DynamicUser=: snapshots and /.snapshots have an owner who stays the same.
+      # - CAP_DAC_OVERRIDE: not needed while /.snapshots belongs to the user.
+    }
+    // (
+      if homesAreNeeded then
+        { ProtectHome = "read-only"; }
+      else if readable == [ ] then
+        { ProtectHome = "tmpfs"; }
+      else
+        {
+          # The export runs without capabilities, but its script lies below /root, which is 0700: an
+          # empty /root with nothing but the script's folder lets it through, and keeps all other
+          # homes from a Python that would run what it finds there. ProtectHome=tmpfs would make
+          # that /root 0700 too.
+          TemporaryFileSystem = map (home: "${home}:ro") homes;
+          BindReadOnlyPaths = optionally readable;
+        }
+    );
+  };
+in
+{
+  inherit service;
+
+  timer =
+    if timer == null then
+      null
+    else
+      {
+        Unit.Description = "Back up the assistant's memory every six hours";
+        Timer = mapAttrs (_: asString) (
+          present (
+            {
+              OnCalendar = "0/6:00:00";
+              # A tick that was missed while the machine was off is made up for once it is on.
+              Persistent = true;
+            }
+            // timer
+          )
+        );
+        Install.WantedBy = [ "timers.target" ];
+      };
+
+  # `d`: made where it is missing, given to the user where it is not (a subvolume that is mounted
+  # there included).
+  tmpfiles = if manageSnapshotDir then [ "d ${snapshotDir} 0750 ${user} ${group} -" ] else [ ];
+}

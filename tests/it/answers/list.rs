@@ -1,0 +1,239 @@
+//! `list`: what there is, here and in the bucket, one row a timestamp.
+
+use std::fs;
+
+use serde_json::Value;
+use testbed::Bed;
+use testbed::process::free_port;
+use testbed::relay::Rule;
+
+use super::{everything, fields, json};
+use crate::support::{bed, expect, impatient};
+
+const HEADER: &str = "TIMESTAMP                  AGE  LOCAL                         REMOTE  STATE         FILES        SIZE";
+
+fn row<'a>(rows: &'a Value, timestamp: &str) -> &'a Value {
+    let mut all = rows.as_array().expect("a list").iter();
+    let found = all.find(|row| row["timestamp"] == timestamp);
+    found.unwrap_or_else(|| panic!("no {timestamp} in {rows:#}"))
+}
+
+/// Runs, and gives the timestamp.
+fn backup(bed: &Bed, code: i32) -> String {
+    expect(bed, &["run"], code);
+    let state = bed.state().expect("a state file");
+    state["timestamp"].as_str().expect("text").to_owned()
+}
+
+#[test]
+fn where_there_is_nothing_the_list_says_so() {
+    let bed = bed();
+    let ran = expect(&bed, &["list"], 0);
+    assert_eq!(
+        ran.stdout,
+        format!("{HEADER}\nno snapshot and no backup\n"),
+        "{ran}"
+    );
+    assert_eq!(ran.stderr, "", "{ran}");
+    assert_eq!(
+        json(&expect(&bed, &["list", "--json"], 0)),
+        serde_json::json!([])
+    );
+}
+
+#[test]
+fn every_state_has_its_row_newest_first_and_nothing_is_changed() {
+    let bed = bed();
+    let relay = bed.relay().expect("a relay");
+    impatient(&bed);
+
+    // A snapshot of ours alone; one that somebody else left; a run that died long ago.
+    let (alone, foreign, dead) = (
+        "2026-01-01T00-00-00Z",
+        "2026-01-02T00-00-00Z",
+        "2026-01-03T00-00-00Z",
+    );
+    for (timestamp, readonly) in [(alone, true), (foreign, false)] {
+        let at = bed.snapshot_dir().join(format!("persist-{timestamp}"));
+        bed.disk()
+            .snapshot(bed.subvolume(), &at, readonly)
+            .expect("a snapshot");
+    }
+    let mark = format!("manifests/{dead}.started.json");
+    bed.s3().put(bed.bucket(), &mark, b"{}").expect("put");
+
+    let complete = backup(&bed, 0);
+    bed.export_mode("exit1").expect("set");
+    let no_export = backup(&bed, 6);
+    let refuse = relay.rule(Rule::on("PUT").path("/falkordb-").status(403));
+    let partial = backup(&bed, 5);
+    relay.remove(refuse);
+    relay.rule(Rule::on("PUT").path("-dump").status(403));
+    let refuse = relay.rule(Rule::on("PUT").path("/dump.rdb").status(403));
+    let incomplete = backup(&bed, 5);
+    relay.remove(refuse);
+    // The bucket alone still has it.
+    let local = bed.snapshot_dir().join(format!("persist-{complete}"));
+    bed.disk().delete(&local).expect("deleted");
+
+    let before = everything(&bed);
+    let rows = json(&expect(&bed, &["list", "--json"], 0));
+    let order: Vec<&str> = rows
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|row| row["timestamp"].as_str())
+        .collect();
+    assert_eq!(
+        order,
+        [
+            &incomplete,
+            &partial,
+            &no_export,
+            &complete,
+            dead,
+            foreign,
+            alone
+        ],
+        "{rows:#}"
+    );
+    for row in rows.as_array().expect("a list") {
+        let names = [
+            "age",
+            "bytes",
+            "files",
+            "host",
+            "local",
+            "remote",
+            "state",
+            "timestamp",
+        ];
+        assert_eq!(fields(row), names, "{row:#}");
+        assert!(row["age"].as_i64().is_some_and(|age| age >= 0), "{row:#}");
+    }
+    let two = (91 + 84).into();
+    for (timestamp, state, local, files, bytes) in [
+        (
+            complete.as_str(),
+            "complete",
+            None,
+            2.into(),
+            Value::clone(&two),
+        ),
+        (&no_export, "no-export", Some("ours"), 2.into(), two),
+        (&partial, "partial", Some("ours"), 1.into(), 84.into()),
+        (
+            &incomplete,
+            "incomplete",
+            Some("ours"),
+            Value::Null,
+            Value::Null,
+        ),
+        (dead, "incomplete", None, Value::Null, Value::Null),
+        (alone, "local-only", Some("ours"), Value::Null, Value::Null),
+    ] {
+        let row = row(&rows, timestamp);
+        assert_eq!(row["state"], state, "{row:#}");
+        assert_eq!(row["local"].as_str(), local, "{row:#}");
+        assert_eq!(row["remote"], state != "local-only", "{row:#}");
+        assert_eq!((&row["files"], &row["bytes"]), (&files, &bytes), "{row:#}");
+    }
+    let why = row(&rows, foreign)["local"].as_str().unwrap_or_default();
+    assert!(why.contains("writable"), "{why}");
+
+    let table = expect(&bed, &["list"], 0);
+    assert_eq!(table.stderr, "", "{table}");
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    assert_eq!(lines[0], HEADER);
+    assert_eq!(lines.len(), 8, "{table}");
+    for (line, words) in lines[1..].iter().zip([
+        [&incomplete, "ours", "yes", "incomplete", "-"],
+        [&partial, "ours", "yes", "partial", "1"],
+        [&no_export, "ours", "yes", "no-export", "2"],
+        [&complete, "-", "yes", "complete", "2"],
+        [dead, "-", "yes", "incomplete", "-"],
+        [foreign, why, "-", "local only", "-"],
+        [alone, "ours", "-", "local only", "-"],
+    ]) {
+        let mut rest = *line;
+        for word in words {
+            let at = rest
+                .find(word)
+                .unwrap_or_else(|| panic!("no {word:?} in {line:?}"));
+            rest = &rest[at + word.len()..];
+        }
+    }
+    assert_eq!(everything(&bed), before);
+}
+
+#[test]
+fn a_bucket_that_cannot_be_asked_does_not_hide_the_snapshots() {
+    let bed = bed();
+    let timestamp = backup(&bed, 0);
+    let port = free_port().expect("a port");
+    bed.set("remote.endpoint", format!("http://127.0.0.1:{port}"))
+        .expect("set");
+    impatient(&bed);
+    let ran = expect(&bed, &["list", "--json"], 1);
+    let rows = json(&ran);
+    assert_eq!(rows.as_array().map(Vec::len), Some(1), "{ran}");
+    assert_eq!(row(&rows, &timestamp)["local"], "ours", "{ran}");
+    let says = "\nerror: the bucket cannot be asked, only local snapshots are listed: ";
+    assert!(ran.stderr.contains(says), "{ran}");
+    assert!(ran.stderr.contains("connection refused"), "{ran}");
+}
+
+#[test]
+fn a_machine_without_the_subvolume_still_lists_the_bucket() {
+    let bed = bed();
+    let timestamp = backup(&bed, 0);
+    let elsewhere = bed.scratch().join("elsewhere");
+    bed.set(
+        "subvolume",
+        elsewhere.join("persist").to_string_lossy().as_ref(),
+    )
+    .expect("set");
+    bed.set(
+        "snapshot_dir",
+        elsewhere.join("snapshots").to_string_lossy().as_ref(),
+    )
+    .expect("set");
+    let ran = expect(&bed, &["list", "--json"], 0);
+    let rows = json(&ran);
+    let row = row(&rows, &timestamp);
+    assert_eq!(row["state"], "complete", "{ran}");
+    assert_eq!(row["local"], Value::Null, "{ran}");
+    assert_eq!(row["bytes"], 91 + 84, "{ran}");
+}
+
+#[test]
+fn one_manifest_that_cannot_be_read_does_not_hide_the_others() {
+    let bed = bed();
+    let good = backup(&bed, 0);
+    let bad = "2026-01-01T00-00-00Z";
+    bed.s3()
+        .put(
+            bed.bucket(),
+            &format!("manifests/{bad}.json"),
+            b"{\"schema\":",
+        )
+        .expect("put");
+    let ran = bed.run(&["list", "--json"]).expect("started");
+    let rows = json(&ran);
+    assert_eq!(row(&rows, &good)["state"], "complete", "{ran}");
+    assert_ne!(row(&rows, bad)["state"], "complete", "{ran}");
+    assert!(ran.stderr.contains(bad), "{ran}");
+}
+
+#[test]
+fn credentials_that_are_missing_are_told_with_the_remedy_and_the_snapshots() {
+    let bed = bed();
+    let timestamp = backup(&bed, 0);
+    fs::remove_file(bed.env_path()).expect("removed");
+    let ran = expect(&bed, &["list"], 3);
+    assert!(ran.stdout.contains(&timestamp), "{ran}");
+    assert!(
+        ran.stderr.contains("set B2_KEY_ID and B2_APP_KEY, both"),
+        "{ran}"
+    );
+}

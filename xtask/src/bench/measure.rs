@@ -1,0 +1,148 @@
+//! Time and memory of a command.
+//!
+//! The surprise: memory is sampled from /proc and not taken from wait4. What wait4
+//! reports of a child counts what it was before it became the program, which is
+//! a copy of us.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use testbed::bed::descendants;
+
+const OWN_EVERY: Duration = Duration::from_millis(1);
+const CHILDREN_EVERY: Duration = Duration::from_millis(20);
+
+/// Peak resident sizes of a run, in KiB.
+#[derive(Debug, Default)]
+pub struct Peaks {
+    /// The program's own.
+    pub own: u64,
+    /// The sum of its `rclone sync` children's, each at its own peak.
+    pub syncs: u64,
+    /// How many of those there were.
+    pub sync_count: usize,
+}
+
+/// What a run takes: on the clock, and of the processors, its children included.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// From start to end.
+    pub wall: Duration,
+    /// User and system time: what a busy machine leaves alone.
+    pub cpu: Duration,
+}
+
+/// How long a command takes; it has to succeed.
+pub fn time(command: &mut Command) -> Result<Took> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let before = cpu_of_children()?;
+    let start = Instant::now();
+    let output = command.stderr(Stdio::piped()).output();
+    let output = output.with_context(|| format!("run {name}"))?;
+    let took = Took {
+        wall: start.elapsed(),
+        cpu: cpu_of_children()?.saturating_sub(before),
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}:\n{said}", output.status);
+    Ok(took)
+}
+
+/// Of those that ended and were waited for, and theirs.
+fn cpu_of_children() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = |time: nix::sys::time::TimeVal| time.num_microseconds().unsigned_abs();
+    let all = micros(usage.user_time()) + micros(usage.system_time());
+    Ok(Duration::from_micros(all))
+}
+
+/// How much a command, which becomes the program, and its uploads take.
+pub fn memory(command: &mut Command) -> Result<Peaks> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().context("run the program")?;
+    let pid = child.id();
+    let mut peaks = Peaks::default();
+    let mut syncs: HashMap<u32, u64> = HashMap::new();
+    let mut look = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        // Until it has become the program it is setpriv, or still a copy of us.
+        if field(&status, "Name").is_some_and(|name| "opencode-backup".starts_with(name)) {
+            peaks.own = peaks.own.max(kib(&status, "VmHWM"));
+        }
+        if Instant::now() >= look {
+            look = Instant::now() + CHILDREN_EVERY;
+            for process in descendants(pid) {
+                let is_sync = process.argv.get(1).is_some_and(|word| word == "sync");
+                if is_sync && process.argv[0].ends_with("rclone") {
+                    let peak = syncs.entry(process.pid).or_default();
+                    *peak = (*peak).max(kib(&process.status, "VmHWM"));
+                }
+            }
+        }
+        sleep(OWN_EVERY);
+    };
+    ensure!(status.success(), "opencode-backup: {status}");
+    ensure!(peaks.own > 0, "the program was too quick to be looked at");
+    peaks.syncs = syncs.values().sum();
+    peaks.sync_count = syncs.len();
+    Ok(peaks)
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':').map(str::trim);
+    status.lines().find_map(value)
+}
+
+fn kib(status: &str, name: &str) -> u64 {
+    let number = |text: &str| text.split(' ').next().and_then(|word| word.parse().ok());
+    field(status, name).and_then(number).unwrap_or_default()
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => Duration::ZERO,
+        n if n % 2 == 1 => sorted[middle],
+        _ => (sorted[middle - 1] + sorted[middle]) / 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_ignores_one_slow_round() {
+        let times = |seconds: &[u64]| -> Vec<Duration> {
+            seconds.iter().map(|s| Duration::from_secs(*s)).collect()
+        };
+        assert_eq!(median(&times(&[3, 1, 90])), Duration::from_secs(3));
+        assert_eq!(median(&times(&[4, 1, 2, 90])), Duration::from_secs(3));
+        assert_eq!(median(&[]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_status_is_read_by_the_names_of_its_fields() {
+        let status = "Name:\topencode-backup\nVmPeak:\t   12 kB\nVmHWM:\t    9876 kB\n";
+        assert_eq!(kib(status, "VmHWM"), 9876);
+        assert_eq!(kib(status, "Vm"), 0);
+        assert_eq!(field(status, "Name"), Some("opencode-backup"));
+    }
+}

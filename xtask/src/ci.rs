@@ -1,0 +1,83 @@
+//! `cargo xtask ci`: format, lints, documentation, the NixOS module, and then all of the tests.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::steps::cargo;
+use crate::{nix_test, test};
+
+/// The checks before the tests, by name: cargo's words.
+const CHECKS: [(&str, &[&str]); 3] = [
+    ("format", &["fmt", "--all", "--check"]),
+    (
+        "lints",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    (
+        "documentation",
+        &[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+    ),
+];
+
+/// Runs all of them, whatever fails, and says at the end what did.
+pub fn run() -> Result<ExitCode> {
+    components()?;
+    let mut lines = Vec::new();
+    let mut good = true;
+    let mut note = |name: &str, start: Instant, passed: bool| {
+        let state = if passed { "ok" } else { "FAILED" };
+        let line = format!(
+            "ci: {name:<13} {state:<6} {:7.1} s",
+            start.elapsed().as_secs_f64()
+        );
+        println!("{line}");
+        lines.push(line);
+        good &= passed;
+    };
+    for (name, words) in CHECKS {
+        let start = Instant::now();
+        let mut command = cargo(words);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        let passed = command.status().context("run cargo")?.success();
+        note(name, start, passed);
+    }
+    let start = Instant::now();
+    let passed = nix_test::run(&[])? == ExitCode::SUCCESS;
+    note("nix", start, passed);
+    let start = Instant::now();
+    let passed = test::run(&[])? == ExitCode::SUCCESS;
+    note("tests", start, passed);
+    println!("\n{}", lines.join("\n"));
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn components() -> Result<()> {
+    for (name, package) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        let found =
+            |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+        if !found(&mut cargo(&[name, "--version"])) {
+            bail!(
+                "cargo {name} is missing: `rustup component add {package}`, or your distribution's package of that name"
+            );
+        }
+    }
+    Ok(())
+}
