@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::exec::{Label, Step};
 use crate::manifest::{self, ExportRecord, Mark, Summary};
 use crate::timestamp::Timestamp;
-use crate::tools::rclone::args::literal;
 use crate::tools::rclone::{Answer, Rclone};
 
 /// How many of the newest manifests are read for their sizes, unless all are asked for.
@@ -30,8 +29,10 @@ pub enum State {
     Incomplete,
     /// A snapshot here, nothing in the bucket.
     LocalOnly,
-    /// Its manifest is there and could not be fetched just now.
+    /// The bucket, or the manifest in it, could not be read just now.
     Unknown,
+    /// A prefix with neither mark nor manifest: not ours, and never deleted.
+    Foreign,
 }
 
 impl State {
@@ -44,29 +45,51 @@ impl State {
             Self::Incomplete => "incomplete",
             Self::LocalOnly => "local only",
             Self::Unknown => "unknown",
+            Self::Foreign => "foreign",
         }
     }
 }
 
-/// One timestamp.
+/// One timestamp, or one foreign prefix. README has the fields; they may grow, and none goes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which.
-    pub timestamp: Timestamp,
+    /// Which; none for a foreign prefix.
+    pub timestamp: Option<Timestamp>,
     /// Seconds since then; negative for the future.
-    pub age: i64,
+    pub age: Option<i64>,
     /// `ours`, why it is not, or `unknown` where Btrfs may not be asked; absent where there is no snapshot.
     pub local: Option<String>,
-    /// Whether the bucket holds anything of it.
-    pub remote: bool,
+    /// Whether the bucket holds anything of it; none where it could not be asked.
+    pub remote: Option<bool>,
     /// What that amounts to.
     pub state: State,
     /// Number of files, where the manifest was read.
     pub files: Option<u64>,
     /// Their sizes in all.
     pub bytes: Option<u64>,
+    /// The export's object in the bucket, where the manifest names one.
+    pub export: Option<String>,
     /// Which host wrote it, where the manifest was read.
     pub host: Option<String>,
+    /// What its objects' names begin with: `remote.prefix`, or the foreign prefix itself.
+    pub prefix: String,
+}
+
+impl Row {
+    fn foreign(prefix: String) -> Self {
+        Self {
+            timestamp: None,
+            age: None,
+            local: None,
+            remote: Some(true),
+            state: State::Foreign,
+            files: None,
+            bytes: None,
+            export: None,
+            host: None,
+            prefix,
+        }
+    }
 }
 
 /// The marks of every timestamp in the bucket.
@@ -91,17 +114,34 @@ impl Remote {
     /// Where it cannot be asked.
     pub fn ask(rclone: &Rclone, config: &Config, newest: usize) -> Result<Self> {
         let folder = manifest::folder(&config.remote.prefix);
-        let answer = rclone.ask(
-            Label::new(Step::Preflight),
-            &[format!("/{}*.json", literal(&folder))],
-        )?;
+        let answer = rclone.list_folder(Label::new(Step::Preflight), &folder)?;
         let mut remote = Self {
-            marks: marks(&answer, &folder),
+            marks: marks(&answer),
             clock: answer.clock,
             ..Self::default()
         };
         remote.read_newest(rclone, &folder, newest);
         Ok(remote)
+    }
+
+    /// The prefixes that no mark and no manifest accounts for: the old script's, another tool's.
+    ///
+    /// # Errors
+    /// Where the bucket cannot be asked.
+    pub fn foreign(&self, rclone: &Rclone, config: &Config) -> Result<Vec<Row>> {
+        let prefix = &config.remote.prefix;
+        let names = rclone.list_dirs(Label::new(Step::Preflight), prefix.as_str())?;
+        let ours = |name: &str| {
+            let timestamp = name.char_indices().nth_back(Timestamp::LENGTH - 1);
+            let timestamp = timestamp.and_then(|(at, _)| name[at..].parse().ok());
+            timestamp.is_some_and(|timestamp| self.marks.contains_key(&timestamp))
+        };
+        let foreign = names
+            .into_iter()
+            .filter(|name| format!("{prefix}{name}/") != manifest::folder(prefix) && !ours(name));
+        Ok(foreign
+            .map(|name| Row::foreign(format!("{prefix}{name}/")))
+            .collect())
     }
 
     /// All in one call; where one of them is damaged, one by one.
@@ -133,19 +173,16 @@ impl Remote {
                 continue;
             }
             let key = format!("{folder}{name}");
-            let mut text = Vec::new();
-            let fetched = rclone.get(Label::new(Step::Preflight), &key, &mut |bytes| {
-                text.extend_from_slice(bytes)
+            let mut failed = None;
+            let read = Summary::read(|take| {
+                let fetched = rclone.get(Label::new(Step::Preflight), &key, take);
+                fetched.inspect_err(|error| failed = Some(format!("{error:#}")))
             });
-            if let Err(error) = fetched {
-                warn!("{key} could not be fetched, so nothing is known of this backup: {error:#}");
+            if let Some(error) = failed {
+                warn!("{key} could not be fetched, so nothing is known of this backup: {error}");
                 self.unread.insert(timestamp);
                 continue;
             }
-            let read = Summary::read(|take| {
-                take(&text);
-                Ok(())
-            });
             match read {
                 Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => {
                     self.summaries
@@ -164,18 +201,25 @@ impl Remote {
     }
 }
 
-fn marks(answer: &Answer, folder: &str) -> BTreeMap<Timestamp, BTreeSet<Mark>> {
+fn marks(answer: &Answer) -> BTreeMap<Timestamp, BTreeSet<Mark>> {
     let mut marks: BTreeMap<Timestamp, BTreeSet<Mark>> = BTreeMap::new();
     for object in &answer.objects {
-        if let Some((timestamp, mark)) = object.path.strip_prefix(folder).and_then(Mark::parse) {
+        if let Some((timestamp, mark)) = Mark::parse(&object.path) {
             marks.entry(timestamp).or_default().insert(mark);
         }
     }
     marks
 }
 
-/// Merges, newest first.
-pub fn merge(local: &BTreeMap<Timestamp, String>, remote: &Remote, now: Timestamp) -> Vec<Row> {
+/// Merges, newest first. Without an answer of the bucket nothing is known of what it holds.
+pub fn merge(
+    local: &BTreeMap<Timestamp, String>,
+    remote: Option<&Remote>,
+    prefix: &str,
+    now: Timestamp,
+) -> Vec<Row> {
+    let asked = remote.is_some();
+    let remote = remote.cloned().unwrap_or_default();
     let all: BTreeSet<Timestamp> = local.keys().chain(remote.marks.keys()).copied().collect();
     all.into_iter()
         .rev()
@@ -186,18 +230,20 @@ pub fn merge(local: &BTreeMap<Timestamp, String>, remote: &Remote, now: Timestam
                 summary.map(|summary| summary.datasets.iter().map(of).sum())
             };
             Row {
-                timestamp,
-                age: now.unix().saturating_sub(timestamp.unix()),
+                timestamp: Some(timestamp),
+                age: Some(now.unix().saturating_sub(timestamp.unix())),
                 local: local.get(&timestamp).cloned(),
-                remote: marks.is_some(),
+                remote: asked.then_some(marks.is_some()),
                 state: match () {
+                    () if !asked || remote.unread.contains(&timestamp) => State::Unknown,
                     () if remote.damaged.contains(&timestamp) => State::Incomplete,
-                    () if remote.unread.contains(&timestamp) => State::Unknown,
                     () => state(marks, summary),
                 },
                 files: sum(|dataset| dataset.files),
                 bytes: sum(|dataset| dataset.bytes),
+                export: summary.and_then(|summary| summary.export.object.clone()),
                 host: summary.map(|summary| summary.head.host.clone()),
+                prefix: prefix.to_owned(),
             }
         })
         .collect()

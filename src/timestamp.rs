@@ -20,6 +20,9 @@ pub struct Timestamp(DateTime<Utc>);
 pub struct NotATimestamp(String);
 
 impl Timestamp {
+    /// Of `2025-01-01T12-00-00Z`, in characters.
+    pub const LENGTH: usize = 20;
+
     /// The clock's time, its fraction of a second cut off. Called once a run, in the command, and
     /// passed down: every decision of a run sees the same time.
     pub fn now() -> Self {

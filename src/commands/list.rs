@@ -28,32 +28,56 @@ pub fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
             BTreeMap::new()
         }
     };
-    let newest = if args.all { usize::MAX } else { NEWEST };
-    let remote = match preflight::rclone(host) {
-        Ok(rclone) => Remote::ask(&rclone, &host.config, newest).unwrap_or_else(|problem| {
-            error!("the bucket cannot be asked, only local snapshots are listed: {problem:#}");
-            exit = Exit::Unexpected;
-            Remote::default()
-        }),
-        Err(unmet) => {
-            complain(&unmet);
-            exit = Exit::Unmet;
-            Remote::default()
+    let remote = match remote(host, args) {
+        Ok(remote) => Some(remote),
+        Err(bad) => {
+            exit = bad;
+            None
         }
     };
     if let Some(signal) = host.interrupt.signal() {
         return Exit::of_signal(signal);
     }
-    if !remote.unread.is_empty() {
-        exit = Exit::Unexpected;
+    let mut rows = Vec::new();
+    let prefix = host.config.remote.prefix.as_str();
+    rows.extend(catalog::merge(
+        &local,
+        remote.as_ref().map(|(remote, _)| remote),
+        prefix,
+        now,
+    ));
+    if let Some((remote, foreign)) = remote {
+        if !remote.unread.is_empty() {
+            exit = Exit::Unexpected;
+        }
+        rows.extend(foreign);
     }
-    let rows = catalog::merge(&local, &remote, now);
     let printed = if args.json.json {
         print_json(&rows)
     } else {
-        print(&table(&rows))
+        print(&table(&rows, exit))
     };
     worse(exit, printed)
+}
+
+/// What the bucket holds, and with `--all` what else is in it.
+fn remote(host: &Host, args: &List) -> Result<(Remote, Vec<Row>), Exit> {
+    let rclone = preflight::rclone(host).map_err(|unmet| {
+        complain(&unmet);
+        Exit::Unmet
+    })?;
+    let newest = if args.all { usize::MAX } else { NEWEST };
+    let asked = Remote::ask(&rclone, &host.config, newest).and_then(|remote| {
+        let foreign = match args.all {
+            true => remote.foreign(&rclone, &host.config)?,
+            false => Vec::new(),
+        };
+        Ok((remote, foreign))
+    });
+    asked.map_err(|problem| {
+        error!("the bucket cannot be asked, only local snapshots are listed: {problem:#}");
+        Exit::Unexpected
+    })
 }
 
 /// Snapshots by timestamp, with whose they are, as far as we may know.
@@ -94,26 +118,34 @@ fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, String> {
     }
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row], exit: Exit) -> String {
     let mut lines = vec![format!(
-        "{:20}  {:>8}  {:28}  {:6}  {:10}  {:>7}  {:>10}",
-        "TIMESTAMP", "AGE", "LOCAL", "REMOTE", "STATE", "FILES", "SIZE"
+        "{:20}  {:>8}  {:28}  {:6}  {:10}  {:>7}  {:>10}  {:6}  HOST",
+        "TIMESTAMP", "AGE", "LOCAL", "REMOTE", "STATE", "FILES", "SIZE", "EXPORT"
     )];
+    let dash = || "-".to_owned();
     for row in rows {
-        let dash = || "-".to_owned();
-        lines.push(format!(
-            "{:20}  {:>8}  {:28}  {:6}  {:10}  {:>7}  {:>10}",
-            row.timestamp,
-            age(row.age),
+        let line = format!(
+            "{:20}  {:>8}  {:28}  {:6}  {:10}  {:>7}  {:>10}  {:6}  {}",
+            row.timestamp
+                .map_or_else(|| row.prefix.clone(), |timestamp| timestamp.to_string()),
+            row.age.map_or_else(dash, age),
             row.local.clone().unwrap_or_else(dash),
-            if row.remote { "yes" } else { "-" },
+            match row.remote {
+                Some(true) => "yes",
+                Some(false) => "-",
+                None => "?",
+            },
             row.state.as_str(),
             row.files.map_or_else(dash, |files| files.to_string()),
             row.bytes
                 .map_or_else(dash, |bytes| Bytes(bytes).to_string()),
-        ));
+            row.export.as_ref().map_or("-", |_| "yes"),
+            row.host.clone().unwrap_or_else(dash),
+        );
+        lines.push(line);
     }
-    if rows.is_empty() {
+    if rows.is_empty() && exit == Exit::Done {
         lines.push("no snapshot and no backup".to_owned());
     }
     lines.join("\n")

@@ -119,6 +119,20 @@ pub fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Result<Command
     Ok(finish(cmd, remote))
 }
 
+/// What a folder holds itself, one request a thousand; `--dump headers` as in [`ask`].
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn list_folder(rclone: &Path, remote: &Remote, folder: &str, dirs: bool) -> Result<Command> {
+    // Without a slash at its end rclone asks first whether it is an object.
+    let (sh, target) = (Shell::new()?, at(remote, folder));
+    let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
+        .arg(if dirs { "--dirs-only" } else { "--files-only" })
+        .args(["--no-modtime", "--no-mimetype", "-vv", "--dump", "headers"])
+        .args(SMALL_RETRIES);
+    Ok(finish(cmd, remote))
+}
+
 /// All below a prefix with MD5s: one HEAD for an object that went in parts, none for the others.
 ///
 /// # Errors
@@ -243,17 +257,20 @@ pub fn cat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
     ))
 }
 
-/// Several objects of a folder to stdout.
+/// Several objects of a folder to stdout, their names on stdin: one request each, no listing, no HEAD.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn cat_all(rclone: &Path, remote: &Remote, folder: &str, names: &[String]) -> Result<Command> {
+pub fn cat_all(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, folder));
-    let mut cmd =
-        common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING).args(SMALL_RETRIES);
-    for name in names {
-        cmd = cmd.args(["--include", &format!("/{}", literal(name))]);
-    }
+    let cmd = common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING)
+        .args([
+            "--files-from-raw",
+            "-",
+            "--no-traverse",
+            "--s3-no-head-object",
+        ])
+        .args(SMALL_RETRIES);
     Ok(finish(cmd, remote))
 }
 

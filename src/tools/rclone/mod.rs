@@ -107,10 +107,33 @@ impl Rclone {
     /// # Errors
     /// Where the bucket cannot be asked.
     pub fn ask(&self, label: Label, include: &[String]) -> Result<Answer> {
+        self.answer(label, args::ask(&self.program, &self.remote, include)?)
+    }
+
+    /// Lists the objects of a folder (paths are names in it), and reads the server's clock from the answer. A folder
+    /// that is not there is an empty one; a bucket that is not there is an error.
+    ///
+    /// # Errors
+    /// Where the bucket cannot be asked.
+    pub fn list_folder(&self, label: Label, folder: &str) -> Result<Answer> {
+        let command = args::list_folder(&self.program, &self.remote, folder, false)?;
+        self.answer(label, command)
+    }
+
+    /// The folders in a folder, by name.
+    ///
+    /// # Errors
+    /// Where the bucket cannot be asked.
+    pub fn list_dirs(&self, label: Label, folder: &str) -> Result<Vec<String>> {
+        let command = args::list_folder(&self.program, &self.remote, folder, true)?;
+        let objects = self.answer(label, command)?.objects.into_iter();
+        Ok(objects.map(|object| object.path).collect())
+    }
+
+    fn answer(&self, label: Label, command: Command) -> Result<Answer> {
         let mut clock = None;
         let mut overhear = |text: &str| clock = date_header(text).or(clock);
         let mut objects = Vec::new();
-        let command = args::ask(&self.program, &self.remote, include)?;
         self.list(
             label,
             command,
@@ -269,12 +292,15 @@ impl Rclone {
         names: &[String],
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
-        self.stream(
-            label,
-            args::cat_all(&self.program, &self.remote, folder, names)?,
-            take,
-        )
-        .with_context(|| format!("reading {} objects below {folder}", names.len()))
+        let context = || format!("reading {} objects below {folder}", names.len());
+        let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))
+            .with_context(context)?;
+        let command = args::cat_all(&self.program, &self.remote, folder)?;
+        let mut job = self.small(label, command);
+        job.stdin = Some(list.reader().with_context(context)?);
+        job.stdout = Stdout::Bytes(take);
+        self.runner.run(job).with_context(context)?;
+        Ok(())
     }
 
     fn stream(&self, label: Label, command: Command, take: &mut dyn FnMut(&[u8])) -> Result<()> {
