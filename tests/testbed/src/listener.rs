@@ -4,14 +4,14 @@
 //! that waits for an answer must see the server go, not hang.
 
 use std::collections::HashMap;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::process::{free_port, lock};
+use crate::process::{listen, lock};
 
 type Open = Arc<Mutex<HashMap<u64, TcpStream>>>;
 
@@ -24,7 +24,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Result<Self> {
-        let socket = TcpListener::bind(("127.0.0.1", free_port()?)).context("listen")?;
+        let socket = listen()?;
         let addr = socket.local_addr()?;
         let closing = Arc::new(AtomicBool::new(false));
         let open = Open::default();

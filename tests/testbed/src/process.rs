@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -157,19 +158,25 @@ impl Drop for Daemon {
     }
 }
 
-/// A loopback port that nobody listens on. Ports below the kernel's ephemeral
-/// range, so that no outgoing connection takes it in the meantime, each handed
-/// out once a process.
+/// A loopback port that nobody listens on.
 pub fn free_port() -> Result<u16> {
+    Ok(listen()?.local_addr()?.port())
+}
+
+/// Listens on a loopback port. Ports below the kernel's ephemeral range, so
+/// that no outgoing connection takes one in the meantime, each handed out once
+/// a process.
+pub(crate) fn listen() -> Result<TcpListener> {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = (std::process::id() % u32::from(COUNT) * 61 % u32::from(COUNT)) as u16;
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+        // Not from the process's number: in a namespace of its own every process has the same.
+        AtomicU64::new(RandomState::new().build_hasher().finish())
+    });
     for _ in 0..COUNT {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
-        let port = FIRST + (start + step) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % u64::from(COUNT);
+        if let Ok(socket) = TcpListener::bind(("127.0.0.1", FIRST + step as u16)) {
+            return Ok(socket);
         }
     }
     bail!(
