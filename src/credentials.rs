@@ -53,6 +53,8 @@ pub struct Credentials {
     pub app_key: Secret,
     /// Where they were found, for a person.
     pub origin: String,
+    /// The file that they were found in, where it is one.
+    pub file: Option<PathBuf>,
     /// The variables of the file that they came from; empty where it was the environment.
     pub variables: BTreeMap<String, Secret>,
 }
@@ -99,7 +101,10 @@ pub fn find(
                 .cloned()
         };
         if let Some(found) = pair(&shown, get, variables.clone())? {
-            return Ok(found);
+            return Ok(Credentials {
+                file: Some(path),
+                ..found
+            });
         }
         looked.push(match file.ignored.is_empty() {
             true => format!("{shown} (has neither)"),
@@ -143,6 +148,7 @@ fn pair(
             key_id,
             app_key,
             origin: origin.to_owned(),
+            file: None,
             variables,
         })),
         (None, None) => Ok(None),
@@ -255,6 +261,7 @@ mod tests {
             key_id: Secret::new("id"),
             app_key: Secret::new("key"),
             origin: String::new(),
+            file: None,
             variables: variables
                 .map(|(name, value)| (name.to_owned(), Secret::new(value)))
                 .into(),

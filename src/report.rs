@@ -332,6 +332,11 @@ fn verdict(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
     }
     let head = match exit {
         Exit::Done => format!("backup {timestamp} is complete"),
+        Exit::Locked => format!(
+            "backup {timestamp} was not begun (exit code {}: {})",
+            exit.code(),
+            exit.meaning()
+        ),
         exit => format!(
             "backup {timestamp} FAILED (exit code {}: {})",
             exit.code(),

@@ -225,6 +225,11 @@ impl Run<'_> {
     }
 }
 
+/// What the live tree of a dataset shows that a snapshot of it cannot hold: mounts and nested subvolumes.
+pub fn unsnapshotable(subvolume: &Path, dataset: &Dataset) -> Vec<String> {
+    live::look(subvolume, &live::mount_points(), &dataset.path).problems
+}
+
 /// A dataset in a snapshot, with the MD5 of every file; for a restore from there.
 ///
 /// # Errors

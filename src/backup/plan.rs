@@ -22,6 +22,7 @@ use crate::preflight::{self, Check, Ready};
 use crate::retention::{self, Candidate, Policy, Row, Standing};
 use crate::snapshot_name::SnapshotName;
 use crate::snapshots;
+use crate::space::counted;
 use crate::timestamp::Timestamp;
 use crate::tools::clean_environment;
 use crate::tools::export;
@@ -302,8 +303,8 @@ impl fmt::Display for Plan {
         }
         writeln!(
             f,
-            "\n# retention, this backup being complete: {} snapshots",
-            self.retention.len()
+            "\n# retention, this backup being complete: {}",
+            counted(self.retention.len() as u64, "snapshot")
         )?;
         for row in &self.retention {
             let fate = if row.delete.is_some() {

@@ -2,6 +2,7 @@
 
 use super::{print, print_json, worse};
 use crate::backup::outcome::Exit;
+use crate::backup::unsnapshotable;
 use crate::cli::Check as Args;
 use crate::host::Host;
 use crate::preflight::{self, Check, State, remote};
@@ -10,6 +11,16 @@ use crate::timestamp::Timestamp;
 /// Looks.
 pub fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
     let (mut checks, _) = preflight::prepare(host);
+    for (name, dataset) in &host.config.datasets {
+        let problems = unsnapshotable(&host.config.subvolume, dataset);
+        checks.extend((!problems.is_empty()).then(|| {
+            Check::warning(
+                format!("all of dataset {name} is in a snapshot"),
+                problems.join("; "),
+                "until then this dataset is not stored (exit code 5)",
+            )
+        }));
+    }
     if let Ok(rclone) = preflight::rclone(host) {
         checks.push(remote::version(host, &rclone));
         if args.remote {

@@ -8,6 +8,7 @@ mod reach;
 pub mod remote;
 mod trust;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -336,7 +337,16 @@ fn capabilities(checks: &mut Vec<Check>, host: &Host) {
 }
 
 fn credentials(checks: &mut Vec<Check>, host: &Host) {
+    let open = |path: &PathBuf| {
+        let mode = path.metadata().map_or(0, |metadata| metadata.mode());
+        mode & 0o004 != 0
+    };
     checks.push(match &host.credentials {
+        Ok(credentials) if credentials.file.as_ref().is_some_and(open) => Check::warning(
+            "credentials",
+            format!("from {}, which everybody may read", credentials.origin),
+            "chmod o= on it, and make a new key if others use this machine",
+        ),
         Ok(credentials) => Check::ok("credentials", format!("from {}", credentials.origin)),
         Err(problem) => Check::unmet(
             "credentials",

@@ -1,5 +1,7 @@
 //! What only rclone and the bucket can tell; asked by `check`, not by a run.
 
+use chrono::DateTime;
+
 use super::Check;
 use crate::exec::{Job, Label, Stdout, Step};
 use crate::host::Host;
@@ -13,6 +15,8 @@ use crate::tools::rclone::{PRIVILEGES, Rclone};
 const OLDEST: (u32, u32) = (1, 60);
 /// The object that proves that we may write: one name for ever, since a key that may not delete leaves it.
 const PROBE: &str = "check.probe";
+/// B2 runs lifecycle rules once a day: what is hidden for longer than this, in seconds, has no rule.
+const RULE_RUNS: i64 = 3 * 24 * 60 * 60;
 
 /// rclone's version, asked with every argument that we are going to pass: an older one refuses some.
 pub fn version(host: &Host, rclone: &Rclone) -> Check {
@@ -134,7 +138,44 @@ pub fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
         ),
         (Err(error), false) => Check::warning(what, format!("it could not be tried: {error:#}"), "run check --remote again"),
     });
+    checks.push(versions(
+        rclone.hidden_versions(label(), &folder, PROBE),
+        now,
+    ));
     checks
+}
+
+/// On B2 a delete through S3 hides an object. The rule that ends hidden ones cannot be asked for through S3; but our
+/// probes show whether it works: it runs once a day.
+fn versions(found: anyhow::Result<Vec<String>>, now: Timestamp) -> Check {
+    let what = "deleted objects go";
+    let rule = "the bucket's lifecycle rule should be \"keep only the last version\" (daysFromHidingToDeleting = 1)";
+    let oldest = match found {
+        Ok(times) => times.into_iter().next(),
+        Err(error) => {
+            return Check::ok(
+                what,
+                format!("this could not be looked at ({error:#}); {rule}"),
+            );
+        }
+    };
+    let Some(oldest) = oldest else {
+        return Check::ok(what, "the bucket keeps no hidden versions");
+    };
+    let written = DateTime::parse_from_rfc3339(&oldest).map(|time| time.timestamp());
+    match written {
+        Ok(written) if now.unix() - written > RULE_RUNS => Check::warning(
+            what,
+            format!(
+                "they stay as hidden versions, the oldest probe since {oldest}, and their space never comes back"
+            ),
+            format!("{rule}; `rclone backend cleanup-hidden` removes those that there are"),
+        ),
+        _ => Check::ok(
+            what,
+            format!("they stay for a while as hidden versions; {rule}"),
+        ),
+    }
 }
 
 /// What S3 says where a key lacks a right.

@@ -7,7 +7,10 @@ use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context as _, Result, bail};
 use md5::{Digest as _, Md5};
@@ -24,42 +27,54 @@ const BUFFER: usize = 256 * 1024;
 const S_ISUID: u32 = 0o4000;
 const S_ISGID: u32 = 0o2000;
 
-/// Compares the files in a directory with a tree. What differs and what does not belong there is removed, so
+/// Compares the files in a directory with a tree, on as many threads as there are cores. What differs is removed, so
 /// that a second fetch brings it anew; the differences come back.
 ///
 /// # Errors
 /// Where something cannot be read or removed, or we were told to stop.
 pub fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Result<Vec<String>> {
-    let mut differences = Vec::new();
-    let mut buffer = vec![0; BUFFER];
-    for node in &tree.nodes {
-        if let Some(signal) = interrupt.signal() {
-            bail!("stopped because we received {signal}");
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (mut differences, mut buffer) = (Vec::new(), vec![0; BUFFER]);
+        while let Some(node) = tree.nodes.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Some(signal) = interrupt.signal() {
+                bail!("stopped because we received {signal}");
+            }
+            differences.extend(difference(directory, node, &mut buffer)?);
         }
-        let NodeKind::File { size, md5 } = &node.kind else {
-            continue;
-        };
-        let path = directory.join(OsStr::from_bytes(&node.path));
-        match digest(&path, &mut buffer) {
-            Ok(found) if (found.0, Some(found.1)) == (*size, *md5) => {}
-            Ok((found, _)) if found != *size => {
-                differences.push(format!(
-                    "{} has {found} bytes, not {size}",
-                    shown(&node.path)
-                ));
-                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-            }
-            Ok(_) => {
-                differences.push(format!("{} has other contents (MD5)", shown(&node.path)));
-                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                differences.push(format!("{} is missing", shown(&node.path)))
-            }
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-        }
-    }
+        Ok(differences)
+    };
+    let found: Result<Vec<Vec<String>>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(joined).collect()
+    });
+    let mut differences = found?.concat();
+    differences.sort();
     Ok(differences)
+}
+
+/// A panic in a thread of ours is one in us.
+pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn difference(directory: &Path, node: &Node, buffer: &mut [u8]) -> Result<Option<String>> {
+    let NodeKind::File { size, md5 } = &node.kind else {
+        return Ok(None);
+    };
+    let path = directory.join(OsStr::from_bytes(&node.path));
+    let what = match digest(&path, buffer) {
+        Ok(found) if (found.0, Some(found.1)) == (*size, *md5) => return Ok(None),
+        Ok((found, _)) if found != *size => format!("has {found} bytes, not {size}"),
+        Ok(_) => "has other contents (MD5)".to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Some(format!("{} is missing", shown(&node.path))));
+        }
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+    Ok(Some(format!("{} {what}", shown(&node.path))))
 }
 
 fn digest(path: &Path, buffer: &mut [u8]) -> io::Result<(u64, [u8; 16])> {

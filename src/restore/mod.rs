@@ -8,6 +8,7 @@ mod fetch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use log::{info, warn};
@@ -83,10 +84,10 @@ pub fn restore(
     }
     let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
     to.open_stage(&names)?;
+    fetched(host, rclone, parts, &to.stage)?;
     let mut unowned = 0;
     for part in parts {
         let into = to.stage.join(&part.name);
-        fetched(host, rclone, part, &into)?;
         unowned += apply::finish(&into, &part.tree)?.0;
         let (files, bytes) = part.tree.totals();
         info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {files} files, {}, every byte checked", part.name, Bytes(bytes));
@@ -106,40 +107,58 @@ pub fn restore(
     })
 }
 
-/// Fetches and checks; what arrived damaged is fetched once more.
-fn fetched(host: &Host, rclone: Option<&Rclone>, part: &Part, into: &Path) -> Result<(), Failure> {
+/// Fetches one part after the other, and checks each while the next one is fetched; what arrived damaged is fetched
+/// once more.
+fn fetched(
+    host: &Host,
+    rclone: Option<&Rclone>,
+    parts: &[Part],
+    stage: &Path,
+) -> Result<(), Failure> {
+    let differences: Result<Vec<Vec<String>>> = thread::scope(|scope| {
+        let mut checks = Vec::new();
+        for part in parts {
+            fetch_once(host, rclone, part, &stage.join(&part.name))?;
+            checks.push(scope.spawn(|| check(host, part, stage)));
+        }
+        checks.into_iter().map(apply::joined).collect()
+    });
+    for (part, differences) in parts.iter().zip(differences?) {
+        if differences.is_empty() {
+            continue;
+        }
+        warn!(step = "restore", dataset = part.name.as_str(); "{}: {}; fetching it again", part.name, differences.join("; "));
+        fetch_once(host, rclone, part, &stage.join(&part.name))?;
+        let differences = check(host, part, stage)?;
+        if !differences.is_empty() {
+            let what = format!("{}: {}", part.name, differences.join("; "));
+            return Err(Failure::Difference(what));
+        }
+    }
+    Ok(())
+}
+
+fn fetch_once(host: &Host, rclone: Option<&Rclone>, part: &Part, into: &Path) -> Result<()> {
     fetch::prepare(into)?;
     // Of an interrupted restore; what the bucket itself has too much is named below.
     apply::remove_strangers(into, &part.tree)?;
-    for attempt in [1, 2] {
-        match (&part.source, rclone) {
-            (Source::Bucket(prefix), Some(rclone)) => {
-                fetch::from_bucket(rclone, &part.name, &part.tree, prefix, into)?
-            }
-            (Source::Snapshot(from), _) => {
-                fetch::from_snapshot(from, &part.tree, into, &host.interrupt)?
-            }
-            (Source::Bucket(_), None) => {
-                return Err(Failure::Other(anyhow::anyhow!("rclone is needed")));
-            }
+    match (&part.source, rclone) {
+        (Source::Bucket(prefix), Some(rclone)) => {
+            fetch::from_bucket(rclone, &part.name, &part.tree, prefix, into)
         }
-        for stranger in apply::remove_strangers(into, &part.tree)? {
-            warn!(step = "restore", dataset = part.name.as_str(); "{}: {stranger} is not in the manifest and was left out", part.name);
+        (Source::Snapshot(from), _) => {
+            fetch::from_snapshot(from, &part.tree, into, &host.interrupt)
         }
-        let differences = apply::check(into, &part.tree, &host.interrupt)?;
-        if differences.is_empty() {
-            return Ok(());
-        }
-        if attempt == 2 {
-            return Err(Failure::Difference(format!(
-                "{}: {}",
-                part.name,
-                differences.join("; ")
-            )));
-        }
-        warn!(step = "restore", dataset = part.name.as_str(); "{}: {}; fetching it again", part.name, differences.join("; "));
+        (Source::Bucket(_), None) => bail!("rclone is needed"),
     }
-    Ok(())
+}
+
+fn check(host: &Host, part: &Part, stage: &Path) -> Result<Vec<String>> {
+    let into = stage.join(&part.name);
+    for stranger in apply::remove_strangers(&into, &part.tree)? {
+        warn!(step = "restore", dataset = part.name.as_str(); "{}: {stranger} is not in the manifest and was left out", part.name);
+    }
+    apply::check(&into, &part.tree, &host.interrupt)
 }
 
 /// Opens what a restore closed: who is not root cannot remove what is in a directory that he may not write.

@@ -26,6 +26,7 @@ cargo xtask COMMAND
   vm-test [--kvm]             the units under a real systemd, in a virtual machine
   nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
   bench overhead [--quick]    our run against the same commands by hand, and our memory
+  bench restore [--quick]     our restore and verify against the same commands by hand
 
 demo, test, ci and bench install what they lack (saying so), need root, and leave
 nothing behind: they run in mount and PID namespaces of their own.";

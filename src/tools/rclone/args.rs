@@ -133,6 +133,22 @@ pub fn list_folder(rclone: &Path, remote: &Remote, folder: &str, dirs: bool) -> 
     Ok(finish(cmd, remote))
 }
 
+/// An object's versions, hidden ones included.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, folder));
+    // rclone puts `-v<time>` between a name and its extension.
+    let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
+    let pattern = format!("/{}-v*.{}", literal(stem), literal(extension));
+    let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
+        .args(["--files-only", "--s3-versions", "--no-mimetype"])
+        .args(["--include", &pattern])
+        .args(SMALL_RETRIES);
+    Ok(finish(cmd, remote))
+}
+
 /// All below a prefix with MD5s: one HEAD for an object that went in parts, none for the others.
 ///
 /// # Errors

@@ -56,6 +56,9 @@ pub struct Object {
     /// Whether it stands for a prefix.
     #[serde(default)]
     pub is_dir: bool,
+    /// When it was stored, where that was asked for.
+    #[serde(default)]
+    pub mod_time: Option<String>,
     /// By name; rclone calls MD5 `md5`.
     #[serde(default)]
     hashes: Option<Hashes>,
@@ -128,6 +131,23 @@ impl Rclone {
         let command = args::list_folder(&self.program, &self.remote, folder, true)?;
         let objects = self.answer(label, command)?.objects.into_iter();
         Ok(objects.map(|object| object.path).collect())
+    }
+
+    /// When the hidden versions of an object were written, RFC 3339; oldest first.
+    ///
+    /// # Errors
+    /// Where the bucket cannot be asked, or keeps no versions that could be listed.
+    pub fn hidden_versions(&self, label: Label, folder: &str, name: &str) -> Result<Vec<String>> {
+        let command = args::list_versions(&self.program, &self.remote, folder, name)?;
+        let mut times = Vec::new();
+        self.list(
+            label,
+            command,
+            &mut |object| times.extend(object.mod_time),
+            None,
+        )?;
+        times.sort();
+        Ok(times)
     }
 
     fn answer(&self, label: Label, command: Command) -> Result<Answer> {

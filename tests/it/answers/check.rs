@@ -1,6 +1,7 @@
 //! `check`: every prerequisite, its state, and the remedy.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::{everything, fields, json};
 use crate::support::{bed, expect};
@@ -130,4 +131,41 @@ fn what_is_unmet_stands_beside_what_is_met_with_its_remedy() {
             "{line:?} begins no row of\n{table}"
         );
     }
+}
+
+#[test]
+fn a_subvolume_within_a_dataset_is_found_before_a_run_meets_it() {
+    let bed = bed();
+    let nested = bed.dataset("valkey").join("deep/nested");
+    fs::create_dir_all(nested.parent().expect("a folder")).expect("made");
+    bed.disk().subvolume(&nested).expect("a subvolume");
+    let answer = json(&expect(&bed, &["check", "--json"], 0));
+    let checks = answer["checks"].as_array().expect("a list");
+    let warned: Vec<_> = checks
+        .iter()
+        .filter(|check| check["state"] == "warning")
+        .collect();
+    assert_eq!(warned.len(), 1, "{answer:#}");
+    assert_eq!(warned[0]["what"], "all of dataset valkey is in a snapshot");
+    let found = warned[0]["found"].as_str().unwrap_or_default();
+    assert!(found.contains(&*nested.to_string_lossy()), "{found}");
+}
+
+#[test]
+fn keys_that_everybody_may_read_are_warned_of() {
+    let bed = bed();
+    let mode = |mode| fs::set_permissions(bed.env_path(), fs::Permissions::from_mode(mode));
+    let credentials = || {
+        let answer = json(&expect(&bed, &["check", "--json"], 0));
+        let mut checks = answer["checks"].as_array().expect("a list").iter();
+        checks
+            .find(|check| check["what"] == "credentials")
+            .expect("it is there")
+            .clone()
+    };
+    mode(0o644).expect("set");
+    let open = credentials();
+    assert_eq!(open["state"], "warning", "{open:#}");
+    mode(0o640).expect("set");
+    assert_eq!(credentials()["state"], "ok");
 }

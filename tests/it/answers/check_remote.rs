@@ -48,6 +48,7 @@ fn the_bucket_is_listed_written_read_and_cleaned() {
             "the bucket can be written",
             "the bucket can be read",
             "the bucket's objects can be deleted",
+            "deleted objects go",
         ] {
             let row = format!("ok       {row:35}  ");
             assert!(
@@ -64,6 +65,41 @@ fn the_bucket_is_listed_written_read_and_cleaned() {
             assert!(probed, "no {method} of {PROBE}: {:#?}", relay.requests());
         }
         assert_eq!(everything(&bed), before);
+    }
+}
+
+#[test]
+fn deleted_objects_that_stay_hidden_are_told_with_the_rule_that_ends_them() {
+    for rclone in [Rclone::Old, Rclone::New] {
+        let bed = Bed::builder(Path::new(BIN)).rclone(rclone).clock().build();
+        let bed = bed.expect("a test bed");
+        let what = "deleted objects go";
+        let gone = check(&bed, 0, what);
+        assert_eq!(gone["state"], "ok", "{gone:#}");
+        assert_eq!(
+            gone["found"], "the bucket keeps no hidden versions",
+            "{gone:#}"
+        );
+
+        bed.s3().keep_versions(bed.bucket()).expect("kept");
+        let rule = "keep only the last version";
+        let young = check(&bed, 0, what);
+        assert_eq!(young["state"], "ok", "{young:#}");
+        let said = young["found"].as_str().unwrap_or_default();
+        assert!(
+            said.contains("hidden versions") && said.contains(rule),
+            "{young:#}"
+        );
+
+        // Days later they are still there: nobody has made the rule.
+        bed.clock()
+            .expect("a clock")
+            .set_offset_days(4)
+            .expect("set");
+        let old = check(&bed, 0, what);
+        assert_eq!(old["state"], "warning", "{old:#}");
+        let said = old["remedy"].as_str().unwrap_or_default();
+        assert!(said.contains(rule), "{old:#}");
     }
 }
 

@@ -10,7 +10,7 @@ use testbed::relay::Rule;
 use super::{everything, fields, json};
 use crate::support::{bed, expect, impatient};
 
-const HEADER: &str = "TIMESTAMP                  AGE  LOCAL                         REMOTE  STATE         FILES        SIZE";
+const HEADER: &str = "TIMESTAMP                  AGE  LOCAL                         REMOTE  STATE         FILES        SIZE  EXPORT  HOST";
 
 fn row<'a>(rows: &'a Value, timestamp: &str) -> &'a Value {
     let mut all = rows.as_array().expect("a list").iter();
@@ -101,9 +101,11 @@ fn every_state_has_its_row_newest_first_and_nothing_is_changed() {
         let names = [
             "age",
             "bytes",
+            "export",
             "files",
             "host",
             "local",
+            "prefix",
             "remote",
             "state",
             "timestamp",
@@ -163,7 +165,55 @@ fn every_state_has_its_row_newest_first_and_nothing_is_changed() {
             rest = &rest[at + word.len()..];
         }
     }
+    // The export is there or not, and the host has a name.
+    for (timestamp, export) in [(&complete, true), (&no_export, false), (&partial, false)] {
+        let row = row(&rows, timestamp);
+        assert_eq!(row["export"].is_string(), export, "{row:#}");
+        assert!(row["host"].is_string(), "{row:#}");
+    }
     assert_eq!(everything(&bed), before);
+}
+
+#[test]
+fn what_is_nobodys_is_shown_where_all_is_asked_for() {
+    let bed = bed();
+    let timestamp = backup(&bed, 0);
+    let foreign = ["valkey-2025-01-01T00-00-00Z/dump.rdb", "photos/cat.jpg"];
+    for key in foreign {
+        bed.s3().put(bed.bucket(), key, b"x").expect("put");
+    }
+    let rows = json(&expect(&bed, &["list", "--all", "--json"], 0));
+    let of = |state: &str| -> Vec<&Value> {
+        let rows = rows.as_array().expect("a list").iter();
+        rows.filter(|row| row["state"] == state).collect()
+    };
+    let prefixes: Vec<&str> = of("foreign")
+        .iter()
+        .filter_map(|row| row["prefix"].as_str())
+        .collect();
+    assert_eq!(
+        prefixes,
+        ["photos/", "valkey-2025-01-01T00-00-00Z/"],
+        "{rows:#}"
+    );
+    assert_eq!(
+        of("complete")[0]["timestamp"],
+        timestamp.as_str(),
+        "{rows:#}"
+    );
+    assert_eq!(rows.as_array().map(Vec::len), Some(3), "{rows:#}");
+    let table = expect(&bed, &["list", "--all"], 0);
+    assert!(table.stdout.contains("\nphotos/ "), "{table}");
+    let newest = expect(&bed, &["list"], 0);
+    assert!(!newest.stdout.contains("photos/"), "{newest}");
+}
+
+#[test]
+fn where_nothing_could_be_looked_at_nothing_is_said_to_be_there_or_not() {
+    let bed = bed();
+    fs::remove_file(bed.env_path()).expect("removed");
+    let ran = expect(&bed, &["list"], 3);
+    assert_eq!(ran.stdout, format!("{HEADER}\n"), "{ran}");
 }
 
 #[test]
@@ -177,7 +227,13 @@ fn a_bucket_that_cannot_be_asked_does_not_hide_the_snapshots() {
     let ran = expect(&bed, &["list", "--json"], 1);
     let rows = json(&ran);
     assert_eq!(rows.as_array().map(Vec::len), Some(1), "{ran}");
-    assert_eq!(row(&rows, &timestamp)["local"], "ours", "{ran}");
+    let row = row(&rows, &timestamp);
+    assert_eq!(row["local"], "ours", "{ran}");
+    assert_eq!(
+        (&row["remote"], &row["state"]),
+        (&Value::Null, &"unknown".into()),
+        "{ran}"
+    );
     let says = "\nerror: the bucket cannot be asked, only local snapshots are listed: ";
     assert!(ran.stderr.contains(says), "{ran}");
     assert!(ran.stderr.contains("connection refused"), "{ran}");

@@ -5,6 +5,7 @@ mod check_remote;
 mod command_line;
 mod dry_run;
 mod list;
+mod list_many;
 mod streams;
 mod terminal;
 

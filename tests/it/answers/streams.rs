@@ -20,12 +20,15 @@ fn a_run_prints_nothing_on_stdout_unless_it_is_asked() {
     assert_eq!(report, bed.state().expect("a state file"), "{ran}");
     let names = [
         "datasets",
+        "durations",
         "exit_code",
         "export",
         "failed_step",
         "finished",
         "free_bytes",
         "host",
+        "last_failure",
+        "last_success",
         "meaning",
         "retention",
         "schema",

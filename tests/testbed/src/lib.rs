@@ -15,6 +15,7 @@ pub mod clock;
 pub mod disk;
 mod http;
 mod listener;
+pub mod pages;
 pub mod process;
 pub mod provision;
 pub mod rdb_fixtures;

@@ -4,6 +4,7 @@
 mod by_hand;
 mod measure;
 mod overhead;
+mod restore;
 mod stage;
 mod table;
 
@@ -25,11 +26,11 @@ pub enum Effort {
 
 /// Runs one; fails where a bar is missed.
 pub fn run(words: &[&str]) -> Result<ExitCode> {
-    let effort = match words {
-        ["overhead"] => Effort::Full,
-        ["overhead", "--quick"] => Effort::Quick,
+    let (name, effort) = match words {
+        [name @ ("overhead" | "restore")] => (*name, Effort::Full),
+        [name @ ("overhead" | "restore"), "--quick"] => (*name, Effort::Quick),
         _ => {
-            eprintln!("cargo xtask bench overhead [--quick]");
+            eprintln!("cargo xtask bench overhead|restore [--quick]");
             return Ok(ExitCode::from(2));
         }
     };
@@ -38,7 +39,11 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
         return Ok(ended);
     }
     contained(&ourselves, Place::Memory, || {
-        let rows = overhead::measure(&release_binary()?, effort)?;
-        table::publish("overhead", &rows, &target_dir().join("bench"))
+        let binary = release_binary()?;
+        let rows = match name {
+            "restore" => restore::measure(&binary, effort)?,
+            _ => overhead::measure(&binary, effort)?,
+        };
+        table::publish(name, &rows, &target_dir().join("bench"))
     })
 }

@@ -85,9 +85,19 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
 
 /// Medians of ours and by hand, after one round of each that counts for nothing.
 fn take_turns(stage: &Stage, what: &str, rounds: usize) -> Result<(Took, Took)> {
+    alternate(what, rounds, || stage.ours(), || stage.by_hand())
+}
+
+/// The same for any two.
+pub fn alternate(
+    what: &str,
+    rounds: usize,
+    one: impl Fn() -> Result<Took>,
+    other: impl Fn() -> Result<Took>,
+) -> Result<(Took, Took)> {
     let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let pair = (stage.ours()?, stage.by_hand()?);
+        let pair = (one()?, other()?);
         let (a, b) = (pair.0.wall.as_secs_f64(), pair.1.wall.as_secs_f64());
         if round == 0 {
             println!("{what}: to warm up, ours {a:.2} s, by hand {b:.2} s");
@@ -110,7 +120,7 @@ fn middle(all: &[Took]) -> Took {
 }
 
 /// A row without a bar.
-fn compared(kind: &str, what: &str, ours: Duration, by_hand: Duration) -> Row {
+pub fn compared(kind: &str, what: &str, ours: Duration, by_hand: Duration) -> Row {
     Row {
         what: format!("{kind}, {what}"),
         ours: format!("{:.2} s", ours.as_secs_f64()),

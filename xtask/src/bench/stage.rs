@@ -54,6 +54,25 @@ impl Stage {
         Ok(Self { bed, script })
     }
 
+    /// The bed.
+    pub fn bed(&self) -> &Bed {
+        &self.bed
+    }
+
+    /// One backup that stays.
+    pub fn keep_one(&self) -> Result<()> {
+        measure::time(&mut self.bed.cmd(&["run"])).map(drop)
+    }
+
+    /// Removes what a round left, and lets the disk come to rest.
+    pub fn gone(&self, left: Option<&Path>) -> Result<()> {
+        if let Some(left) = left {
+            fs::remove_dir_all(left)?;
+        }
+        nix::unistd::syncfs(File::open(self.bed.scratch())?)?;
+        Ok(())
+    }
+
     /// Lets two real servers write `mib` in all: half of it dumps, a quarter AOF
     /// bases, a quarter AOF increments.
     pub fn write_servers(&self, mib: u64) -> Result<()> {

@@ -1,15 +1,13 @@
 //! What the demo shows, step by step, with the program's own output between.
 
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testbed::Bed;
-use testbed::process::{PATH, tethered};
 use testbed::redis::Redis;
-use testbed::s3::{APP_KEY, KEY_ID};
 
 use crate::fill::fill;
 
@@ -61,12 +59,14 @@ pub fn tell(binary: &Path, start: Instant) -> Result<ExitCode> {
     show(bed, &["list"])?;
 
     let newest = bed.committed()?.pop().context("no committed backup")?;
-    say(&format!(
-        "Proof: download {newest} from the bucket, start fresh servers on it, count."
-    ));
+    say("Getting it back: from the bucket alone, every byte checked against the manifest.");
+    let restored = bed.scratch().join("restored");
+    show(bed, &["restore", "--to", &restored.to_string_lossy()])?;
+
+    say("Proof: start fresh servers on what came back, and count.");
     let copies = (
-        load(bed, "valkey", &newest, &AOF)?,
-        load(bed, "falkordb", &newest, &[])?,
+        load(bed, &restored.join("valkey"), &AOF)?,
+        load(bed, &restored.join("falkordb"), &[])?,
     );
     let proven = [
         Compared::new("valkey", before.0, copies.0),
@@ -120,34 +120,10 @@ fn show(bed: &Bed, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Downloads a dataset with rclone alone, and loads it into a fresh server.
-fn load(bed: &Bed, dataset: &str, timestamp: &str, options: &[&str]) -> Result<Holdings> {
-    let dir = bed.scratch().join("restored").join(dataset);
-    let from = format!("s3:{}/{dataset}-{timestamp}", bed.bucket());
-    println!("\n$ rclone copy {from} {}", dir.display());
-    let mut rclone = rclone(bed);
-    rclone.args(["copy", &from]).arg(&dir);
-    let status = rclone.status().context("run rclone")?;
-    ensure!(status.success(), "rclone copy {from}: {status}");
-    let socket = bed.scratch().join(format!("restored-{dataset}.sock"));
-    let server = Redis::start(bed.tools(), &dir, &socket, options)?;
+/// Loads a dataset into a fresh server.
+fn load(bed: &Bed, dir: &Path, options: &[&str]) -> Result<Holdings> {
+    let server = Redis::start(bed.tools(), dir, &dir.join("proof.sock"), options)?;
     holdings(&server)
-}
-
-fn rclone(bed: &Bed) -> Command {
-    let mut command = tethered(&bed.tools().rclone_old);
-    command
-        .env_clear()
-        .env("PATH", PATH)
-        .env("RCLONE_CONFIG", "");
-    command.env("RCLONE_CONFIG_S3_TYPE", "s3");
-    command.env("RCLONE_CONFIG_S3_PROVIDER", "Other");
-    command.env("RCLONE_CONFIG_S3_ENV_AUTH", "true");
-    command.env("RCLONE_CONFIG_S3_ENDPOINT", bed.s3().endpoint());
-    command.env("AWS_ACCESS_KEY_ID", KEY_ID);
-    command.env("AWS_SECRET_ACCESS_KEY", APP_KEY);
-    command.stdin(Stdio::null());
-    command
 }
 
 struct Compared {

@@ -37,6 +37,17 @@ impl Objects {
         }
     }
 
+    /// Lets a bucket keep what is overwritten and deleted, as B2 does.
+    pub fn keep_versions(&self, bucket: &str) -> Result<()> {
+        ensure!(
+            matches!(self.store, Store::Http),
+            "moto alone keeps versions"
+        );
+        let on = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        self.expect_ok("PUT", &format!("/{bucket}?versioning"), on)
+            .map(drop)
+    }
+
     /// Stores an object.
     pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> Result<()> {
         match &self.store {
