@@ -20,7 +20,7 @@ use crate::logging::Destination;
 #[command(
     after_help = "Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 a prerequisite is unmet and nothing \
     was touched, 4 snapshot failed, 5 a dataset is not safely stored, 6 the export is not stored, 7 retention failed, \
-    75 another run holds the lock, 130 or 143 interrupted."
+    8 verify, restore or drill found a difference, 75 another run holds the lock, 130 or 143 interrupted."
 )]
 pub struct Cli {
     /// Configuration file [default: /etc/opencode-backup/config.toml; absent, the built-in defaults hold]

@@ -5,8 +5,9 @@
 
 use std::fmt::Write as _;
 
+use crate::backup::times::Took;
 use crate::report::Report;
-use crate::retention::Reason;
+use crate::retention::{Reason, Row};
 use crate::timestamp::Timestamp;
 
 /// The whole file, in the text exposition format (version 0.0.4).
@@ -62,15 +63,31 @@ pub fn text(report: &Report<'_>) -> String {
         "When the last run began that did not, and the step that failed.",
         &failure,
     );
-    let durations: Vec<_> = report
+    let (within, steps): (Vec<&Took>, Vec<&Took>) = report
         .durations
         .iter()
-        .map(|(step, seconds)| (format!("{{step=\"{step}\"}}"), *seconds))
+        .partition(|took| took.dataset.is_some());
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|took| (format!("{{step=\"{}\"}}", took.step), took.seconds))
         .collect();
     gauge(
         "step_duration_seconds",
-        "How long each step of the last run took.",
-        &durations,
+        "How long each step of the last run took; the export runs beside the upload.",
+        &steps,
+    );
+    let within: Vec<_> = within
+        .iter()
+        .map(|took| {
+            let dataset = escape(took.dataset.as_deref().unwrap_or_default());
+            let labels = format!("{{dataset=\"{dataset}\",step=\"{}\"}}", took.step);
+            (labels, took.seconds)
+        })
+        .collect();
+    gauge(
+        "dataset_step_duration_seconds",
+        "How long a dataset's part of the upload took: it is read and sent at the same time, then verified.",
+        &within,
     );
     let per_dataset = |value: &dyn Fn(&crate::backup::outcome::DatasetOutcome) -> Option<f64>| -> Vec<(String, f64)> {
         let rows = report.datasets.iter();
@@ -118,13 +135,20 @@ pub fn text(report: &Report<'_>) -> String {
         .map(|count| (String::new(), count as f64))
         .into_iter()
         .collect();
-    gauge("snapshots", "Local snapshots.", &snapshots);
+    gauge(
+        "snapshots",
+        "Entries that bear our kind of name, ours or not.",
+        &snapshots,
+    );
     if let Some(pruned) = report.retention {
-        let foreign = pruned
-            .rows
-            .iter()
-            .filter(|row| matches!(row.reason, Reason::Foreign(_)))
-            .count();
+        let is_foreign = |row: &&Row| matches!(row.reason, Reason::Foreign(_));
+        let foreign = pruned.rows.iter().filter(is_foreign).count();
+        let ours = pruned.rows.len() - foreign;
+        gauge(
+            "snapshots_kept",
+            "Local snapshots of ours that are left.",
+            &one(ours as f64 - pruned.deleted as f64),
+        );
         gauge(
             "snapshots_pruned",
             "Local snapshots that the last run deleted.",
@@ -134,6 +158,11 @@ pub fn text(report: &Report<'_>) -> String {
             "snapshots_foreign",
             "Entries that bear our kind of name and are not ours.",
             &one(foreign as f64),
+        );
+        gauge(
+            "backups_pruned",
+            "Backups that the last run deleted from the bucket.",
+            &one(pruned.remote_deleted as f64),
         );
     }
     if let Some(space) = report.space {

@@ -1,6 +1,7 @@
 //! The export, and the proof that it arrived: its exit code claims, its object proves.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use log::info;
 
@@ -16,6 +17,11 @@ pub fn export(run: &Run<'_>, bucket: &Bucket) -> ExportRecord {
     let Some(program) = &run.ready.export else {
         return ExportRecord::disabled();
     };
+    run.times
+        .during(Step::Export, None, || exported(run, bucket, program))
+}
+
+fn exported(run: &Run<'_>, bucket: &Bucket, program: &Path) -> ExportRecord {
     let mut named = BTreeSet::new();
     let mut overhear = |line: &str| named.extend(export::objects_named(line).map(str::to_owned));
     let config = &run.host.config;

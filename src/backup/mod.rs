@@ -17,11 +17,11 @@ mod problems;
 mod prune;
 mod snapshot;
 mod structure;
+pub mod times;
 mod upload;
 
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
 
 use log::{info, warn};
 
@@ -38,6 +38,7 @@ use crate::tree::Tree;
 use bucket::Bucket;
 pub use bucket::same_clock;
 use outcome::{DatasetOutcome, Outcome, Refused};
+use times::Times;
 use upload::Work;
 
 /// What every stage of a run works with.
@@ -48,8 +49,8 @@ pub(crate) struct Run<'a> {
     pub ready: &'a Ready,
     /// The run's one time.
     pub timestamp: Timestamp,
-    /// Measures how long the stages take.
-    pub clock: Instant,
+    /// Measures how long its steps take.
+    pub times: Times,
 }
 
 /// Makes a backup. The prerequisites are met; the lock is taken here and handed back, so that its holder, and
@@ -73,12 +74,10 @@ pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option
         host,
         ready,
         timestamp,
-        clock: Instant::now(),
+        times: Times::default(),
     };
     run.stages(&mut outcome);
-    if let Some((_, seconds)) = outcome.durations.last_mut() {
-        *seconds = run.clock.elapsed().as_secs_f64() - *seconds;
-    }
+    outcome.durations = run.times.finish();
     if let Some(signal) = host.interrupt.signal() {
         outcome.signal = Some(signal);
     }
@@ -167,6 +166,8 @@ impl Run<'_> {
                 })
                 .collect();
             let works: Vec<_> = children.into_iter().map(joined).collect();
+            // The export has a time of its own.
+            self.times.leave();
             (works, joined(export))
         });
         for (dataset, _) in &works {
@@ -192,12 +193,7 @@ impl Run<'_> {
     }
 
     fn enter(&self, outcome: &mut Outcome, step: Step) {
-        let now = self.clock.elapsed().as_secs_f64();
-        if let Some((_, seconds)) = outcome.durations.last_mut() {
-            *seconds = now - *seconds;
-        }
-        // The start for now; the difference once the stage is over.
-        outcome.durations.push((step, now));
+        self.times.enter(step);
         // What comes after a signal is clean-up: the verdict names the stage that was stopped.
         if self.host.interrupt.signal().is_none() {
             outcome.reached = Some(step);

@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use super::times::Took;
 use crate::exec::{Step, Transfer};
 use crate::manifest::{ExportRecord, SnapshotRecord};
 use crate::preflight::Check;
@@ -82,8 +83,8 @@ pub struct Outcome {
     pub signal: Option<Signal>,
     /// The stage that was reached.
     pub reached: Option<Step>,
-    /// How long each stage took, in seconds.
-    pub durations: Vec<(Step, f64)>,
+    /// How long each step took.
+    pub durations: Vec<Took>,
     /// The snapshot, once tried.
     pub snapshot: Option<Result<SnapshotRecord, String>>,
     /// The datasets, once tried.

@@ -6,13 +6,13 @@
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::Run;
 use super::bucket::{Bucket, patterns};
+use super::times::Times;
 use super::upload::exclude;
 use crate::credentials::{APP_KEY, KEY_ID};
 use crate::exec::{Label, Privileges, Step, quote};
@@ -65,7 +65,7 @@ pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
         host,
         ready,
         timestamp,
-        clock: Instant::now(),
+        times: Times::default(),
     };
     let bucket = Bucket::ask(&run);
     let mut plan = Plan {

@@ -83,8 +83,10 @@ impl Work<'_> {
         let mut files = Files::default();
         found.tree.files().for_each(|(_, size)| files.add(size));
         let (contents, upload) = thread::scope(|scope| {
-            let reader = scope.spawn(|| self.read(found));
-            let upload = self.upload(files, &outcome.prefix, self.sources());
+            let reader = scope.spawn(|| self.timed(Step::Contents, || self.read(found)));
+            let upload = self.timed(Step::Upload, || {
+                self.upload(files, &outcome.prefix, self.sources())
+            });
             (joined(reader), upload)
         });
         // Whoever swapped it while it was read may have swapped it for a forgery.
@@ -104,6 +106,10 @@ impl Work<'_> {
             self.verify(&found.tree, &outcome.prefix)
         });
         verified.or_else(|difference| self.mend(found, files, outcome, difference))
+    }
+
+    fn timed<T>(&self, step: Step, act: impl FnOnce() -> T) -> T {
+        self.run.times.during(step, Some(self.name), act)
     }
 
     fn read(&self, found: &mut Found) -> Result<Contents, String> {
@@ -168,12 +174,10 @@ impl Work<'_> {
     }
 
     fn verify(&self, tree: &Tree, prefix: &str) -> Result<(), String> {
-        verify::listing(
-            &self.run.ready.rclone,
-            Label::of(Step::Verify, self.name),
-            tree,
-            prefix,
-        )
+        let label = Label::of(Step::Verify, self.name);
+        self.timed(Step::Verify, || {
+            verify::listing(&self.run.ready.rclone, label, tree, prefix)
+        })
     }
 
     /// A file whose size and time are those of the last backup and whose bytes are not was copied instead of
@@ -192,7 +196,9 @@ impl Work<'_> {
         let name = self.name.as_str();
         info!(step = "verify", dataset = name; "{name}: {difference}; sending again what differs");
         let transfer = self
-            .sync(files, &outcome.prefix, &[], true)
+            .timed(Step::Upload, || {
+                self.sync(files, &outcome.prefix, &[], true)
+            })
             .map_err(|error| failed(format!("{difference}; {error:#}")))?;
         outcome.transfer.bytes += transfer.bytes;
         outcome.transfer.files += transfer.files;

@@ -2,24 +2,24 @@
 //!
 //! The program knows nothing of Redis here: the command's exit code decides.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use log::{error, info, warn};
 use serde::Serialize;
-use xshell::{Shell, cmd};
 
 use super::{complain, print, print_json, worse};
 use crate::backup::outcome::Exit;
 use crate::chosen::Chosen;
 use crate::cli::Drill;
 use crate::config::Dataset;
-use crate::exec::{Job, Label, Privileges, Step};
+use crate::exec::Step;
 use crate::host::Host;
 use crate::preflight;
 use crate::restore::{self, Destination, Failure, Part};
 use crate::timestamp::Timestamp;
+use crate::tools::check;
 use crate::tools::rclone::Rclone;
-use crate::tools::{clean_environment, locate};
 
 #[derive(Serialize)]
 struct Result {
@@ -40,7 +40,7 @@ pub fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
     };
     let base = args.scratch.clone().or_else(|| {
         host.environment
-            .get(std::ffi::OsStr::new("TMPDIR"))
+            .get(OsStr::new("TMPDIR"))
             .map(PathBuf::from)
     });
     let base = base.unwrap_or_else(|| PathBuf::from("/var/tmp"));
@@ -97,12 +97,12 @@ fn rehearse(
     restore::restore(host, Some(rclone), &parts, &destination)?;
     let results = parts
         .iter()
-        .map(|part| check(host, rclone, part, &destination.path.join(&part.name)))
+        .map(|part| examine(host, rclone, part, &destination.path.join(&part.name)))
         .collect();
     Ok((chosen.timestamp, results))
 }
 
-fn check(host: &Host, rclone: &Rclone, part: &Part, directory: &Path) -> Result {
+fn examine(host: &Host, rclone: &Rclone, part: &Part, directory: &Path) -> Result {
     let result = |outcome, detail| Result {
         dataset: part.name.clone(),
         outcome,
@@ -124,50 +124,23 @@ fn check(host: &Host, rclone: &Rclone, part: &Part, directory: &Path) -> Result 
             )),
         );
     };
-    match run_check(host, rclone, &part.name, check, directory) {
-        Ok(()) => result("ok", None),
+    let path = host.environment.get(OsStr::new("PATH"));
+    let ran = check::run(
+        &rclone.runner,
+        &part.name,
+        check,
+        directory,
+        path.map(|path| path.as_os_str()),
+        host.config.drill.timeout.as_duration(),
+    );
+    match ran {
+        Ok(()) => {
+            let name = part.name.as_str();
+            info!(step = "restore", dataset = name; "{name}: its check command is content");
+            result("ok", None)
+        }
         Err(problem) => result("failed", Some(format!("{problem:#}"))),
     }
-}
-
-fn run_check(
-    host: &Host,
-    rclone: &Rclone,
-    name: &str,
-    check: &[String],
-    directory: &Path,
-) -> anyhow::Result<()> {
-    let words: Vec<std::ffi::OsString> = check.iter().map(|word| fill(word, directory)).collect();
-    let path = host.environment.get(std::ffi::OsStr::new("PATH"));
-    let program =
-        locate(&check[0], path.map(|path| path.as_os_str())).map_err(anyhow::Error::msg)?;
-    let (sh, rest) = (Shell::new()?, &words[1..]);
-    let mut env = clean_environment();
-    env.extend(path.map(|path| ("PATH".into(), path.clone())));
-    let job = Job {
-        env,
-        privileges: Privileges::Only(&[]),
-        deadline: Some(host.config.drill.timeout.as_duration()),
-        ..Job::new(
-            "the check",
-            Label::of(Step::Restore, name),
-            cmd!(sh, "{program} {rest...}").into(),
-        )
-    };
-    rclone.runner.run(job)?;
-    info!(step = "restore", dataset = name; "{name}: its check command is content");
-    Ok(())
-}
-
-fn fill(word: &str, directory: &Path) -> std::ffi::OsString {
-    let mut out = std::ffi::OsString::new();
-    for (index, piece) in word.split("{dir}").enumerate() {
-        if index > 0 {
-            out.push(directory);
-        }
-        out.push(piece);
-    }
-    out
 }
 
 fn table(timestamp: Timestamp, results: &[Result]) -> String {

@@ -1,6 +1,7 @@
 //! The tools that do the work, a file for each: argument lists out of pure functions, typed answers back.
 
 pub mod btrfs;
+pub mod check;
 pub mod export;
 pub mod rclone;
 

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::Bed;
 use testbed::relay::Rule;
 
-use crate::restore::{backup, impatient, names_in};
-use crate::support::{bed, days_ago, expect, old_snapshot};
+use crate::restore::{backup, by_hand, impatient, names_in};
+use crate::support::{bed, days_ago, expect, old_snapshot, wrap};
 
 const SCRIPT: &str = "
 import json, sys
@@ -147,12 +147,14 @@ fn a_run_tells_what_it_did_to_a_real_parser() -> Result<()> {
     }
     // This one, and the one that is not ours.
     assert_eq!(
-        (one("snapshots_pruned"), one("snapshots_foreign")),
-        (Some(1.0), Some(1.0)),
-        "{all:#}"
-    );
-    assert!(
-        one("snapshots").is_some_and(|count| count >= 1.0),
+        (
+            one("snapshots"),
+            one("snapshots_kept"),
+            one("snapshots_pruned"),
+            one("snapshots_foreign"),
+            one("backups_pruned")
+        ),
+        (Some(2.0), Some(1.0), Some(1.0), Some(1.0), Some(0.0)),
         "{all:#}"
     );
     assert!(
@@ -180,6 +182,107 @@ fn a_run_tells_what_it_did_to_a_real_parser() -> Result<()> {
         metadata.ino(),
         "written aside and renamed"
     );
+    Ok(())
+}
+
+/// The sample that has exactly these labels.
+fn sample(all: &Value, name: &str, labels: &Value) -> Option<f64> {
+    let samples = all[format!("opencode_backup_{name}")]["samples"].as_array()?;
+    let found = samples.iter().find(|sample| sample["labels"] == *labels);
+    found?["value"].as_f64()
+}
+
+#[test]
+fn each_step_has_its_own_time_and_so_has_each_datasets_part() -> Result<()> {
+    let (bed, _) = measured()?;
+    // Each is slow in another place, and longest there.
+    bed.export_mode("slow:3")?;
+    let slow = "case \"$*\" in *lsjson*/valkey-*) sleep 2;; *sync*/falkordb-*) sleep 1;; esac; exec \"$REAL\" \"$@\"";
+    wrap(&bed, "rclone", slow);
+    backup(&bed);
+    let all = parsed(&bed)?;
+    let step = |step: &str| sample(&all, "step_duration_seconds", &json!({"step": step}));
+    let within = |dataset: &str, step: &str| {
+        let labels = json!({"dataset": dataset, "step": step});
+        sample(&all, "dataset_step_duration_seconds", &labels)
+    };
+    let between = |value: Option<f64>, least: f64, most: f64| {
+        assert!(
+            value.is_some_and(|value| least <= value && value < most),
+            "{value:?} is not between {least} and {most}: {all:#}"
+        );
+    };
+    between(step("export"), 3.0, f64::INFINITY);
+    between(within("falkordb", "upload"), 1.0, f64::INFINITY);
+    between(within("valkey", "verify"), 2.0, f64::INFINITY);
+    let upload = step("upload");
+    for dataset in ["falkordb", "valkey"] {
+        for part in ["contents", "upload", "verify"] {
+            between(within(dataset, part), 0.0, upload.context("an upload")?);
+        }
+    }
+    between(
+        within("valkey", "upload"),
+        0.0,
+        within("falkordb", "upload").context("its time")?,
+    );
+    between(
+        within("falkordb", "verify"),
+        0.0,
+        within("valkey", "verify").context("its time")?,
+    );
+    // What they wait for is the export's, and no other step's.
+    let rows = all["opencode_backup_step_duration_seconds"]["samples"].as_array();
+    let names: Vec<_> = rows
+        .into_iter()
+        .flatten()
+        .map(|row| row["labels"]["step"].as_str())
+        .collect();
+    let known = [
+        "mark",
+        "snapshot",
+        "structure",
+        "upload",
+        "export",
+        "commit",
+        "retention",
+    ];
+    assert_eq!(names, known.map(Some), "{all:#}");
+    between(upload, 2.0, step("export").context("its time")?);
+
+    // Without an export there is no time of one; a dataset that is not sent has none either.
+    bed.set("export.enable", false)?;
+    fs::remove_dir_all(bed.dataset("falkordb"))?;
+    expect(&bed, &["run"], 5);
+    let all = parsed(&bed)?;
+    let step = |step: &str| sample(&all, "step_duration_seconds", &json!({"step": step}));
+    assert!(
+        step("export").is_none() && step("retention").is_none() && step("commit").is_some(),
+        "{all:#}"
+    );
+    let rows = all["opencode_backup_dataset_step_duration_seconds"]["samples"].as_array();
+    let rows: Vec<_> = rows
+        .into_iter()
+        .flatten()
+        .map(|row| row["labels"]["dataset"].as_str())
+        .collect();
+    assert_eq!(rows, [Some("valkey"); 3], "{all:#}");
+    Ok(())
+}
+
+#[test]
+fn what_goes_from_the_bucket_is_counted() -> Result<()> {
+    let (bed, _) = measured()?;
+    bed.set("retention.remote_days", 90)?;
+    bed.set("retention.remote_min_keep", 1)?;
+    for days in [10, 100, 200] {
+        by_hand::put(&bed, "", &days_ago(days), &by_hand::this_host());
+    }
+    backup(&bed);
+    let pruned = |all: &Value| value(all, "backups_pruned", None);
+    assert_eq!(pruned(&parsed(&bed)?), Some(2.0));
+    backup(&bed);
+    assert_eq!(pruned(&parsed(&bed)?), Some(0.0));
     Ok(())
 }
 

@@ -28,7 +28,7 @@ fn a_dry_run_says_what_would_go_and_why_and_deletes_nothing() -> Result<()> {
     for (name, fate, why) in [
         (&young, "keep", "newest"),
         (&rank, "keep", "among the newest"),
-        (&goes, "delete", "older than retention.days"),
+        (&goes, "delete", "older than the retention's days"),
         (&future, "keep", "future"),
         (&stranger, "keep", "not ours"),
     ] {
@@ -77,7 +77,7 @@ fn a_dry_run_keeps_young_ones_for_their_age() -> Result<()> {
         .find(|line| line.contains(&young))
         .with_context(|| ran.to_string())?;
     assert!(
-        line.contains("keep") && line.contains("younger than retention.days"),
+        line.contains("keep") && line.contains("younger than the retention's days"),
         "{line}"
     );
     Ok(())
