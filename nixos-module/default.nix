@@ -69,8 +69,48 @@ let
     textfile = settings.report.textfile;
     exportCommand = if settings.export.enable then settings.export.command else null;
     timer = cfg.timerConfig;
+    drill =
+      if cfg.drill.enable then
+        {
+          inherit checks;
+          inherit (cfg.drill) podman;
+          timer = cfg.drill.timerConfig;
+        }
+      else
+        null;
   };
-  service = units.service;
+
+  # The commands of those datasets that have one.
+  checks = filter (words: words != null && words != [ ]) (
+    map (dataset: dataset.check) (builtins.attrValues settings.datasets)
+  );
+
+  # Ours yield to a host's, key by key.
+  serviceOf = unit: {
+    after = unit.Unit.After;
+    wants = unit.Unit.Wants;
+    unitConfig = mapAttrs (_: mkDefault) (
+      removeAttrs unit.Unit [
+        "After"
+        "Wants"
+      ]
+    );
+    serviceConfig = mapAttrs (_: mkDefault) unit.Service;
+    # Switching to a new system must neither kill what is under way nor start it.
+    restartIfChanged = false;
+  };
+  timerOf = unit: {
+    wantedBy = unit.Install.WantedBy;
+    unitConfig = mapAttrs (_: mkDefault) unit.Unit;
+    timerConfig = mapAttrs (_: mkDefault) unit.Timer;
+  };
+
+  # The package brings its own; this is for one that does not (a plain `cargo build`).
+  tools = [
+    pkgs.btrfs-progs
+    pkgs.rclone
+    pkgs.util-linux
+  ];
 
   # An option's name and its value, for a message.
   at = name: value: {
@@ -91,14 +131,25 @@ let
   ++ map (at "writablePaths") cfg.writablePaths
   ++ map (at "readablePaths") cfg.readablePaths
   ++ map (at "settings.export.command") (
-    filter (
-      word:
-      any (home: hasPrefix home word) [
-        "/home/"
-        "/root/"
-        "/run/user/"
-      ]
-    ) (optionals settings.export.enable settings.export.command)
+    inHomes (optionals settings.export.enable settings.export.command)
+  )
+  ++ lib.concatLists (
+    lib.mapAttrsToList (
+      name: dataset:
+      map (at "settings.datasets.${name}.check") (
+        inHomes (optionals (cfg.drill.enable && dataset.check != null) dataset.check)
+      )
+    ) settings.datasets
+  );
+
+  # The words of a command that are bound into a unit, since they lie where it sees nothing.
+  inHomes = filter (
+    word:
+    any (home: hasPrefix home word) [
+      "/home/"
+      "/root/"
+      "/run/user/"
+    ]
   );
 
   secrets = [
@@ -106,10 +157,14 @@ let
     (at "settings.env_file" settings.env_file)
   ];
 
-  # At the snapshot directory or above it, the root aside.
-  hasOwnFileSystem = any (
-    mountPoint: mountPoint == settings.snapshot_dir || hasPrefix "${mountPoint}/" settings.snapshot_dir
-  ) (builtins.attrNames config.fileSystems);
+  # Whether something is mounted at a directory or above it, the root aside.
+  hasOwnFileSystem =
+    directory:
+    any (mountPoint: mountPoint == directory || hasPrefix "${mountPoint}/" directory) (
+      builtins.attrNames config.fileSystems
+    );
+  rootIsMemory = (config.fileSystems."/".fsType or null) == "tmpfs";
+  drillScratch = "/var/cache/opencode-backup";
 in
 {
   # One module, by whatever path it was imported.
@@ -151,6 +206,23 @@ in
           '';
         }
         {
+          assertion = !cfg.drill.enable || checks != [ ];
+          message = ''
+            ${here}.drill.enable: no dataset has a `check`, so that a drill would prove nothing. Set
+            ${lib.concatMapStringsSep " or " (name: "${here}.settings.datasets.${name}.check") (
+              builtins.attrNames settings.datasets
+            )}
+            (README.md has two that are tried), or drill by hand.
+          '';
+        }
+        {
+          assertion = !(cfg.drill.enable && cfg.drill.podman) || config.virtualisation.podman.enable;
+          message = ''
+            ${here}.drill.podman: there is no podman to start containers with. Set
+            virtualisation.podman.enable = true, or ${here}.drill.podman = false.
+          '';
+        }
+        {
           assertion = !(cfg.createUser && (config.users.users.${cfg.user}.isNormalUser or false));
           message = ''
             ${here}.createUser: "${cfg.user}" is a normal user
@@ -165,11 +237,16 @@ in
         ${here}.user: "${cfg.user}" is declared nowhere, and ${here}.createUser is off. Unless the user
         is made by other means, the unit will not start (217/USER).
       ''
-      ++ optional ((config.fileSystems."/".fsType or null) == "tmpfs" && !hasOwnFileSystem) ''
+      ++ optional (rootIsMemory && !hasOwnFileSystem settings.snapshot_dir) ''
         ${here}.settings.snapshot_dir: "/" is a tmpfs, and no file system is mounted at or above
         "${settings.snapshot_dir}". Snapshots have to lie on the file system of
         "${settings.subvolume}": declare one of its subvolumes in
         fileSystems."${settings.snapshot_dir}", or every run ends with exit code 3.
+      ''
+      ++ optional (cfg.drill.enable && rootIsMemory && !hasOwnFileSystem drillScratch) ''
+        ${here}.drill.enable: "/" is a tmpfs, and no file system is mounted at or above
+        "${drillScratch}": a drill would restore all of the data into memory. Mount one
+        there, or keep that directory on a disk as your impermanence has it.
       '';
 
     environment.systemPackages = [ cfg.package ];
@@ -184,30 +261,28 @@ in
       groups.${cfg.group} = { };
     };
 
-    systemd.services.opencode-backup = {
-      after = service.Unit.After;
-      wants = service.Unit.Wants;
-      unitConfig = mapAttrs (_: mkDefault) (
-        removeAttrs service.Unit [
-          "After"
-          "Wants"
-        ]
+    systemd.services = {
+      opencode-backup = serviceOf units.service // {
+        path = tools;
+      };
+      opencode-backup-drill = mkIf cfg.drill.enable (
+        serviceOf units.drill.service
+        // {
+          # A unit has no shell otherwise.
+          path =
+            tools
+            ++ [ pkgs.bash ]
+            ++ cfg.drill.packages
+            ++ optional cfg.drill.podman config.virtualisation.podman.package;
+        }
       );
-      serviceConfig = mapAttrs (_: mkDefault) service.Service;
-      # The package brings its own; this is for one that does not (a plain `cargo build`).
-      path = [
-        pkgs.btrfs-progs
-        pkgs.rclone
-        pkgs.util-linux
-      ];
-      # Switching to a new system must neither kill a backup nor start one.
-      restartIfChanged = false;
     };
 
-    systemd.timers.opencode-backup = mkIf (units.timer != null) {
-      wantedBy = units.timer.Install.WantedBy;
-      unitConfig = mapAttrs (_: mkDefault) units.timer.Unit;
-      timerConfig = mapAttrs (_: mkDefault) units.timer.Timer;
+    systemd.timers = {
+      opencode-backup = mkIf (units.timer != null) (timerOf units.timer);
+      opencode-backup-drill = mkIf (cfg.drill.enable && units.drill.timer != null) (
+        timerOf units.drill.timer
+      );
     };
 
     systemd.tmpfiles.rules = units.tmpfiles;

@@ -37,6 +37,39 @@ let
     type: default: description:
     mkOption { inherit type default description; };
 
+  # A timer's section.
+  timerConfig =
+    {
+      onCalendar,
+      when,
+      delay,
+      example,
+    }:
+    mkOption {
+      type = types.nullOr (
+        types.submodule {
+          freeformType =
+            with types;
+            attrsOf (oneOf [
+              bool
+              int
+              str
+              (listOf str)
+            ]);
+          options = {
+            OnCalendar = option (with types; either str (listOf str)) onCalendar when;
+            Persistent =
+              option types.bool true
+                "Whether a tick that was missed while the host was off is made up for.";
+            RandomizedDelaySec = option (with types; nullOr (either int str)) null delay;
+          };
+        }
+      );
+      default = { };
+      inherit example;
+      description = "The timer's section, see {manpage}`systemd.timer(5)`; null: no timer.";
+    };
+
   dataset = table {
     path = mkOption {
       type = types.str;
@@ -59,7 +92,8 @@ let
       `24h`; null: it never does.
     '';
     check = option (types.nullOr (types.listOf types.str)) null ''
-      A command that proves a restored copy, `{dir}` standing for its directory.
+      A command that proves a restored copy, `{dir}` standing for its directory; for
+      {option}`services.opencode-backup.drill.enable`.
     '';
   };
 in
@@ -116,36 +150,51 @@ in
       '';
     };
 
-    timerConfig = mkOption {
-      type = types.nullOr (
-        types.submodule {
-          freeformType =
-            with types;
-            attrsOf (oneOf [
-              bool
-              int
-              str
-              (listOf str)
-            ]);
-          options = {
-            OnCalendar = option (
-              with types; either str (listOf str)
-            ) "0/6:00:00" "When to back up: {manpage}`systemd.time(7)`.";
-            Persistent =
-              option types.bool true
-                "Whether a tick that was missed while the host was off is made up for.";
-            RandomizedDelaySec = option (
-              with types; nullOr (either int str)
-            ) null "Spreads the hosts that share a bucket.";
-          };
-        }
-      );
-      default = { };
+    timerConfig = timerConfig {
+      onCalendar = "0/6:00:00";
+      when = "When to back up: {manpage}`systemd.time(7)`.";
+      delay = "Spreads the hosts that share a bucket.";
       example = {
         OnCalendar = "hourly";
         RandomizedDelaySec = "10min";
       };
-      description = "The timer's section, see {manpage}`systemd.timer(5)`; null: no timer.";
+    };
+
+    drill = {
+      enable = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether to try every month what the backups are worth: the newest one is restored into
+          `/var/cache/opencode-backup`, and each dataset's
+          {option}`services.opencode-backup.settings.datasets.<name>.check` is run on what came back.
+          It takes as much room there, and as much memory, as a second copy of the data.
+        '';
+      };
+
+      timerConfig = timerConfig {
+        onCalendar = "*-*-01 03:00:00";
+        when = "When to drill: {manpage}`systemd.time(7)`; by default between two backups.";
+        delay = "Spreads the hosts that share a link.";
+        example.OnCalendar = "Sun 03:00";
+      };
+
+      packages = mkOption {
+        type = types.listOf types.package;
+        default = [ pkgs.valkey ];
+        defaultText = literalExpression "[ pkgs.valkey ]";
+        description = "What the `check` commands find in `PATH`, beside a shell and the usual small tools.";
+      };
+
+      podman = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether the `check` commands may start containers (`podman --remote`): the unit joins the
+          group of podman's socket. Whoever may write to that can become root, so that the rest of
+          the unit's sandbox is then only as good as the `check` commands.
+        '';
+      };
     };
 
     export.python = mkOption {
@@ -164,8 +213,8 @@ in
       default = [ ];
       example = [ "/root/.opencode/venv" ];
       description = ''
-        What the export may read below `/root` and `/home` besides the folder of its script. The
-        unit sees nothing else there.
+        What the export, and a drill's `check`, may read below `/root` and `/home` besides the folder
+        of its script. The units see nothing else there.
       '';
     };
 

@@ -1,4 +1,4 @@
-# The package: the binary with the tools it runs, its completions and its manual page.
+# The package: the binary with the tools it runs, its completions and its manual pages.
 {
   lib,
   stdenv,
@@ -68,8 +68,9 @@ rustPlatform.buildRustPackage {
       --bash <("$out/bin/opencode-backup" completions bash) \
       --fish <("$out/bin/opencode-backup" completions fish) \
       --zsh <("$out/bin/opencode-backup" completions zsh)
-    "$out/bin/opencode-backup" man > opencode-backup.1
-    installManPage opencode-backup.1
+    mkdir man
+    "$out/bin/opencode-backup" man --to man
+    installManPage man/*.1
   '';
 
   meta = {

@@ -3,8 +3,9 @@
 # Builtins only, so that plain `nix-instantiate --eval` renders them: the units that the virtual
 # machine boots under a real systemd (tests/vm) and that `tests/golden` holds for other
 # distributions are the ones that a NixOS host gets. Settings in; `{ service = { Unit; Service; };
-# timer = { Unit; Timer; Install; } or null; tmpfiles; }` out, where every value is a string or a
-# list of strings (one line each). What only NixOS understands is in `default.nix`.
+# timer = { Unit; Timer; Install; } or null; drill = { service; timer; } or null; tmpfiles; }` out,
+# where every value is a string or a list of strings (one line each). What only NixOS understands is
+# in `default.nix`.
 {
   # The binary, absolute.
   program ? "/usr/local/bin/opencode-backup",
@@ -22,8 +23,8 @@
     "/root/.opencode/graphiti/memory_manager.py"
     "export"
   ],
-  # Directories that may be written besides, and ones below /home and /root that may be read
-  # besides.
+  # Directories that may be written besides by a backup, and ones below /home and /root that may be
+  # read besides.
   writablePaths ? [ ],
   readablePaths ? [ ],
   # Units that write the data, to be started first.
@@ -32,6 +33,9 @@
   manageSnapshotDir ? true,
   # The timer's section; null: no timer.
   timer ? { },
+  # The restore drill; null: none. Otherwise `checks`, the datasets' `check` commands; `podman`,
+  # whether they may start containers; `timer`, its timer's section, null: no timer.
+  drill ? null,
 }:
 let
   inherit (builtins)
@@ -87,12 +91,19 @@ let
   # The folder of a file; the file alone where that folder is a whole home, or all of them.
   folder = file: if elem (dirOf file) homes then file else dirOf file;
 
-  # The export script lies below /root: the files among the command's words, each with its folder.
-  scripts = filter (path: substring 0 1 path == "/" && isInHomes path) (
-    if exportCommand == null then [ ] else exportCommand
-  );
+  # What a command needs of the homes: the files among its words, each with its folder.
+  readableFor =
+    words:
+    unique (
+      map folder (filter (word: substring 0 1 word == "/" && isInHomes word) words)
+      ++ filter isInHomes readablePaths
+    );
+
+  # The export script lies below /root.
+  readable = readableFor (if exportCommand == null then [ ] else exportCommand);
 
   stateDirectory = "/var/lib/opencode-backup";
+  cacheDirectory = "/var/cache/opencode-backup";
 
   written = unique (
     [ snapshotDir ]
@@ -101,8 +112,6 @@ let
     )
     ++ writablePaths
   );
-
-  readable = unique (map folder scripts ++ filter isInHomes readablePaths);
 
   # Where the backup itself works in a home, hiding homes would hide it: they are then read-only
   # instead.
@@ -137,6 +146,91 @@ let
       }) (filter (name: attrs.${name} != null) (builtins.attrNames attrs))
     );
 
+  # What the two services share, the sandbox above all.
+  common = {
+    Type = "oneshot";
+    User = user;
+    Group = group;
+    # `-`: we ourselves name the file that is missing, with the remedy, and exit with 3.
+    EnvironmentFile = "-${environmentFile}";
+
+    # SIGTERM goes to us alone, and we stop our children; what is left after 30 s is killed, the
+    # whole group of it.
+    KillMode = "mixed";
+    TimeoutStopSec = "30";
+    # Stopped on purpose is not failed.
+    SuccessExitStatus = "143";
+    # For the status line.
+    NotifyAccess = "main";
+
+    # The assistant comes first.
+    Nice = "10";
+    IOSchedulingClass = "best-effort";
+    IOSchedulingPriority = "7";
+
+    UMask = "0077";
+    # The keys are in our environment, and a core dump would hold them.
+    LimitCORE = "0";
+
+    NoNewPrivileges = "true";
+
+    ProtectSystem = "strict";
+    PrivateMounts = "true";
+    PrivateTmp = "true";
+    PrivateDevices = "true";
+    PrivateIPC = "true";
+    ProtectProc = "invisible";
+    ProcSubset = "pid";
+    ProtectKernelTunables = "true";
+    ProtectKernelModules = "true";
+    ProtectKernelLogs = "true";
+    ProtectControlGroups = "true";
+    ProtectClock = "true";
+    ProtectHostname = "true";
+
+    # The bucket, the local servers, the journal and the resolver. No AF_NETLINK: the C library
+    # does without.
+    RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
+    RestrictNamespaces = "true";
+    RestrictRealtime = "true";
+    RestrictSUIDSGID = "true";
+    LockPersonality = "true";
+    MemoryDenyWriteExecute = "true";
+    SystemCallArchitectures = "native";
+    # The last line gives capset(2) back: with it, setpriv takes capabilities away from children,
+    # and it changes no user.
+    SystemCallFilter = [
+      "@system-service"
+      "~@aio @keyring @memlock @mount @privileged @resources @setuid"
+      "capset"
+    ];
+    # An error instead of a death: rclone's runtime tries some of these and goes on without.
+    SystemCallErrorNumber = "EPERM";
+
+    # What is left out, and why:
+    # - PrivateNetwork=, IPAddressDeny=: the bucket is on the Internet, behind addresses that
+    #   change.
+    # - RemoveIPC=: `opencode` may be somebody's login, whose shared memory is none of our
+    #   business.
+    # - DynamicUser=: snapshots and /.snapshots have an owner who stays the same, and the keys one
+    #   who may read them.
+  };
+
+  # Homes are empty, but for what is named.
+  hideHomes =
+    shown:
+    if shown == [ ] then
+      { ProtectHome = "tmpfs"; }
+    else
+      {
+        # The export runs without capabilities, but its script lies below /root, which is 0700: an
+        # empty /root with nothing but the script's folder lets it through, and keeps all other
+        # homes from a Python that would run what it finds there. ProtectHome=tmpfs would make
+        # that /root 0700 too.
+        TemporaryFileSystem = map (home: "${home}:ro") homes;
+        BindReadOnlyPaths = optionally shown;
+      };
+
   service = {
     Unit = {
       Description = "Back up the assistant's memory: snapshot, upload, proof, retention";
@@ -150,105 +244,99 @@ let
       ];
     };
 
-    Service = {
-      Type = "oneshot";
-      ExecStart = command [
-        program
-        "run"
-      ];
-      User = user;
-      Group = group;
-      # `-`: we ourselves name the file that is missing, with the remedy, and exit with 3.
-      EnvironmentFile = "-${environmentFile}";
+    Service =
+      common
+      // {
+        ExecStart = command [
+          program
+          "run"
+        ];
 
-      # A oneshot that hangs blocks every later tick of the timer: it has to end before the next
-      # one.
-      TimeoutStartSec = "5h30min";
-      # SIGTERM goes to us alone, and we stop our children; what is left after 30 s is killed, the
-      # whole group of it.
-      KillMode = "mixed";
-      TimeoutStopSec = "30";
-      # Stopped on purpose is not failed.
-      SuccessExitStatus = "143";
-      # For the status line.
-      NotifyAccess = "main";
+        # A oneshot that hangs blocks every later tick of the timer: it has to end before the next
+        # one.
+        TimeoutStartSec = "5h30min";
 
-      # The assistant comes first.
-      Nice = "10";
-      IOSchedulingClass = "best-effort";
-      IOSchedulingPriority = "7";
+        # Readable for whoever watches the last run's verdict (UMask= does not apply); it holds no
+        # secret.
+        StateDirectory = "opencode-backup";
+        StateDirectoryMode = "0755";
 
-      # Readable for whoever watches the last run's verdict (UMask= does not apply); it holds no
-      # secret.
-      StateDirectory = "opencode-backup";
-      StateDirectoryMode = "0755";
-      UMask = "0077";
-      # The keys are in our environment, and a core dump would hold them.
-      LimitCORE = "0";
+        AmbientCapabilities = capabilities;
+        CapabilityBoundingSet = capabilities;
 
-      AmbientCapabilities = capabilities;
-      CapabilityBoundingSet = capabilities;
-      NoNewPrivileges = "true";
+        # Everything else is read-only.
+        ReadWritePaths = optionally written;
 
-      # Everything is read-only but the snapshots, the state and what was asked for.
-      ProtectSystem = "strict";
-      ReadWritePaths = optionally written;
-      PrivateMounts = "true";
-      PrivateTmp = "true";
-      PrivateDevices = "true";
-      PrivateIPC = "true";
-      ProtectProc = "invisible";
-      ProcSubset = "pid";
-      ProtectKernelTunables = "true";
-      ProtectKernelModules = "true";
-      ProtectKernelLogs = "true";
-      ProtectControlGroups = "true";
-      ProtectClock = "true";
-      ProtectHostname = "true";
+        # What is left out here alone, and why:
+        # - PrivateUsers=: capabilities in a user namespace are worth nothing to Btrfs.
+        # - CAP_DAC_OVERRIDE: not needed while /.snapshots belongs to the user.
+      }
+      // (if homesAreNeeded then { ProtectHome = "read-only"; } else hideHomes readable);
+  };
 
-      # The bucket, the local servers, the journal and the resolver. No AF_NETLINK: the C library
-      # does without.
-      RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
-      RestrictNamespaces = "true";
-      RestrictRealtime = "true";
-      RestrictSUIDSGID = "true";
-      LockPersonality = "true";
-      MemoryDenyWriteExecute = "true";
-      SystemCallArchitectures = "native";
-      # The last line gives capset(2) back: with it, setpriv takes capabilities away from children,
-      # and it changes no user.
-      SystemCallFilter = [
-        "@system-service"
-        "~@aio @keyring @memlock @mount @privileged @resources @setuid"
-        "capset"
-      ];
-      # An error instead of a death: rclone's runtime tries some of these and goes on without.
-      SystemCallErrorNumber = "EPERM";
+  drillTimer = drill.timer or { };
+  mayUsePodman = drill.podman or false;
 
-      # What is left out, and why:
-      # - PrivateUsers=: capabilities in a user namespace are worth nothing to Btrfs.
-      # - PrivateNetwork=, IPAddressDeny=: the bucket is on the Internet, behind addresses that
-      #   change.
-      # - RemoveIPC=: `opencode` may be somebody's login, whose shared memory is none of our
-      #   business.
-      # - DynamicUser=: snapshots and /.snapshots have an owner who stays the same.
-      # - CAP_DAC_OVERRIDE: not needed while /.snapshots belongs to the user.
-    }
-    // (
-      if homesAreNeeded then
-        { ProtectHome = "read-only"; }
-      else if readable == [ ] then
-        { ProtectHome = "tmpfs"; }
-      else
-        {
-          # The export runs without capabilities, but its script lies below /root, which is 0700: an
-          # empty /root with nothing but the script's folder lets it through, and keeps all other
-          # homes from a Python that would run what it finds there. ProtectHome=tmpfs would make
-          # that /root 0700 too.
-          TemporaryFileSystem = map (home: "${home}:ro") homes;
-          BindReadOnlyPaths = optionally readable;
-        }
-    );
+  drillService = {
+    Unit = {
+      Description = "Restore the newest backup into a scratch directory and try it";
+      Documentation = "man:opencode-backup-drill(1)";
+      # A backup that is under way comes first: they would share the link and the disk. Neither
+      # /persist nor the pod: a restore needs the bucket alone.
+      After = [
+        "opencode-backup.service"
+        "network-online.target"
+      ]
+      ++ podmanSocket;
+      Wants = [ "network-online.target" ] ++ podmanSocket;
+    };
+
+    Service =
+      common
+      // {
+        ExecStart = command [
+          program
+          "drill"
+          "--scratch"
+          cacheDirectory
+        ];
+
+        # Long enough for a slow link, and over long before the next one.
+        TimeoutStartSec = "12h";
+
+        # Room for one restored copy of everything, for this user alone: the only place that is
+        # written. Not below PrivateTmp=, since podman, outside, has to see the same path.
+        CacheDirectory = "opencode-backup";
+        CacheDirectoryMode = "0700";
+
+        # A server that loads a second copy of the data takes as much memory as the first one: should
+        # there be too little, the drill goes and not the pod.
+        OOMScoreAdjust = "500";
+
+        # None. CAP_CHOWN would restore the owners, and then the check, which has no capability,
+        # could not read what belongs to them: as it is, all that comes back is this user's.
+        CapabilityBoundingSet = "";
+        # And so, unlike the backup, it can have users of its own: it knows root, this user and
+        # nobody else.
+        PrivateUsers = "true";
+
+        # Nothing is left out here that the backup has: a valkey-server on a unix socket works within
+        # all of it, and podman works outside, in the service behind its socket.
+        # - StateDirectory=, ReadWritePaths=: nothing is written; the verdict is the exit code.
+      }
+      // (
+        # The group of podman's socket. Whoever may write to it can become root: only where it is
+        # asked for.
+        if mayUsePodman then { SupplementaryGroups = "podman"; } else { }
+      )
+      // hideHomes (readableFor (builtins.concatLists (drill.checks or [ ])));
+  };
+  podmanSocket = if mayUsePodman then [ "podman.socket" ] else [ ];
+
+  timerUnit = description: defaults: section: {
+    Unit.Description = description;
+    Timer = mapAttrs (_: asString) (present (defaults // section));
+    Install.WantedBy = [ "timers.target" ];
   };
 in
 {
@@ -258,22 +346,34 @@ in
     if timer == null then
       null
     else
+      timerUnit "Back up the assistant's memory every six hours" {
+        OnCalendar = "0/6:00:00";
+        # A tick that was missed while the machine was off is made up for once it is on.
+        Persistent = true;
+      } timer;
+
+  drill =
+    if drill == null then
+      null
+    else
       {
-        Unit.Description = "Back up the assistant's memory every six hours";
-        Timer = mapAttrs (_: asString) (
-          present (
-            {
-              OnCalendar = "0/6:00:00";
-              # A tick that was missed while the machine was off is made up for once it is on.
+        service = drillService;
+        timer =
+          if drillTimer == null then
+            null
+          else
+            timerUnit "Try the newest backup every month" {
+              # Between two backups: the first of the month at midnight is one's.
+              OnCalendar = "*-*-01 03:00:00";
               Persistent = true;
-            }
-            // timer
-          )
-        );
-        Install.WantedBy = [ "timers.target" ];
+            } drillTimer;
       };
 
-  # `d`: made where it is missing, given to the user where it is not (a subvolume that is mounted
-  # there included).
-  tmpfiles = if manageSnapshotDir then [ "d ${snapshotDir} 0750 ${user} ${group} -" ] else [ ];
+  tmpfiles =
+    # `d`: made where it is missing, given to the user where it is not (a subvolume that is mounted
+    # there included).
+    (if manageSnapshotDir then [ "d ${snapshotDir} 0750 ${user} ${group} -" ] else [ ])
+    # `e`: what a drill could not take away (SIGKILL, power) goes days after the longest drill is
+    # over.
+    ++ (if drill == null then [ ] else [ "e ${cacheDirectory} - - - 3d" ]);
 }

@@ -70,7 +70,7 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the manual page, for packagers
-    Man,
+    Man(Man),
 }
 
 /// `run`.
@@ -183,6 +183,14 @@ pub struct Drill {
     /// How it is printed
     #[command(flatten)]
     pub json: Json,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write all pages, one for each command, into this directory instead
+    #[arg(long, value_name = "DIR", value_parser = absolute())]
+    pub to: Option<PathBuf>,
 }
 
 /// `restore --from`.

@@ -2,9 +2,8 @@
 #
 #   nix-instantiate --eval --strict --json nixos-module/tests/golden.nix -A differences     # []
 #
-# `default` is what a distribution without Nix installs as it is, so its files are also what `cargo
-# xtask dist` copies. `changed` has every setting changed. The other cases are about one setting
-# each.
+# `dist` is what `cargo xtask dist` writes for other distributions. `changed` has every setting
+# changed. The other cases are about one setting each.
 let
   units = import ../units.nix;
   render = import ./render.nix;
@@ -49,12 +48,31 @@ let
         AccuracySec = "1s";
         Unit = null;
       };
+      drill = {
+        checks = [
+          [
+            "/root/drill/check"
+            "{dir}"
+          ]
+          [
+            "sh"
+            "-c"
+            "exit 0"
+          ]
+        ];
+        podman = true;
+        timer = {
+          OnCalendar = "weekly";
+          Persistent = false;
+        };
+      };
     };
 
     # Nothing below /root is seen, and there is no timer.
     no-export-no-timer = {
       exportCommand = null;
       timer = null;
+      drill.timer = null;
     };
 
     # Homes cannot be hidden from a backup of a home.
@@ -73,7 +91,9 @@ let
     };
   };
 
-  rendered = builtins.mapAttrs (_: settings: render (units settings)) cases;
+  rendered = builtins.mapAttrs (_: settings: render (units settings)) cases // {
+    dist = import ../dist.nix;
+  };
 
   wanted =
     case:
@@ -115,5 +135,5 @@ let
 in
 {
   inherit rendered;
-  differences = builtins.concatMap compare (builtins.attrNames (cases // builtins.readDir ./golden));
+  differences = builtins.concatMap compare (builtins.attrNames (rendered // builtins.readDir ./golden));
 }

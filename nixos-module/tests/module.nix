@@ -35,12 +35,13 @@ let
     ;
   toml = import ./toml.nix;
 
-  refused = import ./module/refused.nix { inherit (harness) of with'; };
+  refused = import ./module/refused.nix { inherit (harness) of with' checked; };
 
   group = file: import file { inherit lib harness; };
   tests =
     group ./module/defaults.nix
     // group ./module/options.nix
+    // group ./module/drill.nix
     // group ./module/host.nix
     // group ./module/profile.nix
     // group ./module/flake.nix

@@ -29,25 +29,31 @@ let
     + "\n";
 
   of = name: values: { inherit name values; };
-in
-{
-  "opencode-backup.service" = file [
-    (of "Unit" units.service.Unit)
-    (of "Service" units.service.Service)
-  ];
-}
-// (
-  if units.timer == null then
-    { }
-  else
+
+  # A service and its timer, the timer where there is one.
+  pair =
+    name: unit:
     {
-      "opencode-backup.timer" = file [
-        (of "Unit" units.timer.Unit)
-        (of "Timer" units.timer.Timer)
-        (of "Install" units.timer.Install)
+      "${name}.service" = file [
+        (of "Unit" unit.service.Unit)
+        (of "Service" unit.service.Service)
       ];
     }
-)
+    // (
+      if unit.timer == null then
+        { }
+      else
+        {
+          "${name}.timer" = file [
+            (of "Unit" unit.timer.Unit)
+            (of "Timer" unit.timer.Timer)
+            (of "Install" unit.timer.Install)
+          ];
+        }
+    );
+in
+pair "opencode-backup" units
+// (if units.drill == null then { } else pair "opencode-backup-drill" units.drill)
 // (
   if units.tmpfiles == [ ] then
     { }

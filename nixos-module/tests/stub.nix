@@ -31,7 +31,7 @@ let
   };
 
   section = option (types.attrsOf unitOption) { };
-  unitName = types.strMatching "[a-zA-Z0-9@%:_.\\-]+[.](service|target|mount|timer)";
+  unitName = types.strMatching "[a-zA-Z0-9@%:_.\\-]+[.](service|socket|target|mount|timer)";
   unitNames = option (types.listOf unitName) [ ];
 
   unit =
@@ -88,6 +88,8 @@ in
       }
     )) { };
     users.groups = option (types.attrsOf (types.submodule { })) { };
+    virtualisation.podman.enable = option types.bool false;
+    virtualisation.podman.package = option package { name = "podman"; };
     systemd.tmpfiles.rules = option (types.listOf types.str) [ ];
     systemd.services = option (unit {
       serviceConfig = section;
@@ -108,9 +110,11 @@ in
       };
     in
     {
+      bash = fake "bash";
       btrfs-progs = fake "btrfs-progs";
       rclone = fake "rclone";
       util-linux = fake "util-linux";
+      valkey = fake "valkey";
       python3.withPackages =
         choose: fake (lib.concatStringsSep "-" ([ "python3" ] ++ choose { b2sdk = "b2sdk"; }));
       callPackage = _: _: fake "opencode-backup";

@@ -40,11 +40,6 @@ pub fn dispatch(cli: &Cli) -> u8 {
             exit.code()
         }
     };
-    match &cli.command {
-        Command::Completions { shell } => return packaging::completions(*shell).code(),
-        Command::Man => return packaging::man().code(),
-        _ => {}
-    }
     let now = Timestamp::now();
     let environment: Environment = std::env::vars_os().collect();
     let terminal = Arc::new(Terminal::new(!cli.quiet));
@@ -57,6 +52,12 @@ pub fn dispatch(cli: &Cli) -> u8 {
     ) {
         let _ = writeln!(io::stderr(), "error: {problem:#}");
         return code(Exit::Usage);
+    }
+    // What a package build asks for needs no host.
+    match &cli.command {
+        Command::Completions { shell } => return packaging::completions(*shell).code(),
+        Command::Man(args) => return packaging::man(args).code(),
+        _ => {}
     }
     let interrupt = match Interrupt::install() {
         Ok(interrupt) => interrupt,
@@ -105,7 +106,7 @@ pub fn dispatch(cli: &Cli) -> u8 {
         Command::Drill(args) => drill::drill(&host, args, now),
         Command::Config(json) => config::show(json, &host.config),
         Command::Completions { shell } => packaging::completions(*shell),
-        Command::Man => packaging::man(),
+        Command::Man(args) => packaging::man(args),
     };
     exit.code()
 }

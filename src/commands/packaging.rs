@@ -1,13 +1,22 @@
 //! `completions` and `man`: what a package installs beside the binary, made from the clap definition.
 
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 
-use clap::CommandFactory as _;
+use clap::builder::Resettable;
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
 use log::error;
 
 use super::print_bytes;
 use crate::backup::outcome::Exit;
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
+use crate::config::{DEFAULT_PATH, PATH_VARIABLE};
+use crate::credentials::{APP_KEY, KEY_ID};
+
+/// In a page's foot, as `--version` says it.
+const SOURCE: &str = concat!("opencode-backup ", env!("CARGO_PKG_VERSION"));
 
 /// Prints a shell's completions.
 pub fn completions(shell: clap_complete::Shell) -> Exit {
@@ -16,37 +25,76 @@ pub fn completions(shell: clap_complete::Shell) -> Exit {
     print_bytes(&text)
 }
 
-/// Prints the manual page, a section for each command.
-pub fn man() -> Exit {
-    let mut command = Cli::command();
-    command.build();
-    let mut text = Vec::new();
-    let mut result = clap_mangen::Man::new(command.clone()).render(&mut text);
-    for sub in command
-        .get_subcommands()
-        .filter(|sub| sub.get_name() != "help")
-    {
-        result = result.and_then(|()| section(sub, &mut text));
-    }
-    match result {
-        Ok(()) => print_bytes(&text),
+/// Prints the program's own page, or writes all of them into a directory.
+pub fn man(args: &cli::Man) -> Exit {
+    let pages = match pages() {
+        Ok(pages) => pages,
         Err(problem) => {
-            error!("the manual page could not be made: {problem}");
-            Exit::Unexpected
+            error!("the manual pages could not be made: {problem}");
+            return Exit::Unexpected;
         }
+    };
+    match &args.to {
+        None => print_bytes(&pages[0].text),
+        Some(directory) => match write(&pages, directory) {
+            Ok(()) => Exit::Done,
+            Err(problem) => {
+                error!(
+                    "the manual pages could not be written into {}: {problem}; give a directory that is there, and in \
+                     which this user may write",
+                    directory.display()
+                );
+                Exit::Unexpected
+            }
+        },
     }
 }
 
-fn section(sub: &clap::Command, text: &mut Vec<u8>) -> io::Result<()> {
-    let man = clap_mangen::Man::new(sub.clone());
-    writeln!(
-        text,
-        ".SH \"{}\"",
-        sub.get_display_name()
-            .unwrap_or(sub.get_name())
-            .to_uppercase()
-    )?;
-    man.render_description_section(text)?;
-    man.render_synopsis_section(text)?;
-    man.render_options_section(text)
+fn write(pages: &[Page], directory: &Path) -> io::Result<()> {
+    pages
+        .iter()
+        .try_for_each(|page| fs::write(directory.join(&page.file), &page.text))
+}
+
+struct Page {
+    file: String,
+    text: Vec<u8>,
+}
+
+/// The program's page, then one for each command.
+fn pages() -> io::Result<Vec<Page>> {
+    // `help` has no page: it prints what the others say.
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    // Under a heading of its own.
+    let codes = program.get_after_help().map(ToString::to_string);
+    let codes = codes.unwrap_or_default().replacen("Exit codes: ", "", 1);
+    let alone = program.clone().after_help(Resettable::Reset);
+
+    let mut pages = vec![page(alone, |text| {
+        writeln!(text, ".SH \"EXIT STATUS\"\n{codes}")?;
+        writeln!(
+            text,
+            ".SH ENVIRONMENT\n.TP\n{KEY_ID}, {APP_KEY}\nThe keys to the bucket.\n.TP\n{PATH_VARIABLE}\nThe \
+             configuration file, where \\-\\-config names none."
+        )?;
+        writeln!(
+            text,
+            ".SH FILES\n.TP\n{DEFAULT_PATH}\nThe configuration. opencode\\-backup\\-config(1) prints a template."
+        )
+    })?];
+    for command in program.get_subcommands() {
+        pages.push(page(command.clone(), |text| {
+            writeln!(text, ".SH \"SEE ALSO\"\nopencode\\-backup(1)")
+        })?);
+    }
+    Ok(pages)
+}
+
+fn page(command: Command, end: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<Page> {
+    let man = Man::new(command).source(SOURCE);
+    let (file, mut text) = (man.get_filename(), Vec::new());
+    man.render(&mut text)?;
+    end(&mut text)?;
+    Ok(Page { file, text })
 }

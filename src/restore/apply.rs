@@ -151,7 +151,7 @@ fn fits(known: &NodeKind, found: FileType) -> bool {
     }
 }
 
-/// How many owners could not be set, since we are not root.
+/// How many owners could not be set, since we are not root, or not everybody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unowned(pub u64);
 
@@ -206,7 +206,8 @@ fn own(path: &Path, node: &Node, unowned: &mut Unowned) -> Result<()> {
         AtFlags::AT_SYMLINK_NOFOLLOW,
     ) {
         Ok(()) => {}
-        Err(Errno::EPERM) => {
+        // EINVAL: an owner who has no number in our user namespace.
+        Err(Errno::EPERM | Errno::EINVAL) => {
             unowned.0 += 1;
             // Whoever it was set for, it was not us.
             mode &= !(S_ISUID | S_ISGID);

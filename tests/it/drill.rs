@@ -248,34 +248,39 @@ fn what_may_not_be_written_is_removed_too() -> Result<()> {
     Ok(())
 }
 
-/// The check of the README, with the names of the server that is there, as the README says.
-fn readme_check(bed: &Bed) -> Result<Vec<String>> {
+/// The check of a dataset as the README has it.
+fn readme_check(dataset: &str) -> Result<Vec<String>> {
     let readme = fs::read_to_string(testbed::provision::workspace().join("README.md"))?;
     let blocks = readme
         .split("```toml")
         .skip(1)
         .filter_map(|rest| rest.split("```").next());
-    let block = blocks
-        .into_iter()
-        .find(|block| block.contains("valkey-server --port 0"))
-        .context("the README's check")?;
-    let config: toml::Table = toml::from_str(block)?;
-    let words = config["datasets"]["valkey"]["check"]
-        .as_array()
-        .context("a list")?;
-    let server = bed
-        .tools()
-        .redis_server
-        .file_name()
-        .context("a name")?
-        .to_string_lossy()
-        .into_owned();
-    let family = server.trim_end_matches("-server").to_owned();
-    let named = |word: &toml::Value| Some(word.as_str()?.replace("valkey-", &format!("{family}-")));
-    words
+    let mut checks = blocks.filter_map(|block| {
+        let config: toml::Table = toml::from_str(block).ok()?;
+        Some(
+            config
+                .get("datasets")?
+                .get(dataset)?
+                .get("check")?
+                .as_array()?
+                .clone(),
+        )
+    });
+    let words = checks.next().context("the README's check")?;
+    let word = |word: toml::Value| word.as_str().map(str::to_owned).context("text");
+    words.into_iter().map(word).collect()
+}
+
+/// The README's check for valkey, with the names of the server that is there, as the README says.
+fn readme_check_of_valkey(bed: &Bed) -> Result<Vec<String>> {
+    let server = bed.tools().redis_server.file_name().context("a name")?;
+    let server = server.to_string_lossy().into_owned();
+    let family = format!("{}-", server.trim_end_matches("-server"));
+    let words = readme_check("valkey")?;
+    Ok(words
         .iter()
-        .map(|word| named(word).context("text"))
-        .collect()
+        .map(|word| word.replace("valkey-", &family))
+        .collect())
 }
 
 #[test]
@@ -283,7 +288,7 @@ fn the_readmes_check_counts_the_keys_of_a_restored_server() -> Result<()> {
     let bed = crate::support::bed();
     bed.set("export.enable", false)?;
     let (tools, dir) = (bed.tools(), bed.dataset("valkey"));
-    let words = readme_check(&bed)?;
+    let words = readme_check_of_valkey(&bed)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     check(&bed, "valkey", &words);
     let scratch = bed.scratch().join("drills");
@@ -316,5 +321,27 @@ fn the_readmes_check_counts_the_keys_of_a_restored_server() -> Result<()> {
             "no server goes on: {ran}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn the_readmes_check_says_at_once_why_a_server_does_not_start() -> Result<()> {
+    let (bed, _, scratch) = stored()?;
+    let words = readme_check_of_valkey(&bed)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    check(&bed, "valkey", &words);
+    // A dataset of plain files is stored as it is.
+    fs::write(
+        bed.dataset("valkey").join("dump.rdb"),
+        "REDIS0011 and no more",
+    )?;
+    backup(&bed);
+    let ran = drill(&bed, &scratch, &[], 8);
+    assert!(
+        ran.stdout.contains("valkey  failed") && ran.stdout.contains("exited with 1"),
+        "{ran}"
+    );
+    assert!(ran.stdout.contains("RDB"), "the server's own words: {ran}");
+    assert_eq!(bed.leftovers_after(SOON), [""; 0], "{ran}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: format, lints, documentation, the NixOS module, and then all of the tests.
+//! `cargo xtask ci`: format, lints, documentation, the NixOS module, what a package installs, and then all of the tests.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::steps::cargo;
-use crate::{nix_test, test};
+use crate::{dist, nix_test, test};
 
 /// The checks before the tests, by name: cargo's words.
 const CHECKS: [(&str, &[&str]); 3] = [
@@ -58,6 +58,9 @@ pub fn run() -> Result<ExitCode> {
     let start = Instant::now();
     let passed = nix_test::run(&[])? == ExitCode::SUCCESS;
     note("nix", start, passed);
+    let start = Instant::now();
+    let passed = dist::run(&["--check"])? == ExitCode::SUCCESS;
+    note("dist", start, passed);
     let start = Instant::now();
     let passed = test::run(&[])? == ExitCode::SUCCESS;
     note("tests", start, passed);

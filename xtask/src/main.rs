@@ -9,7 +9,9 @@ mod bench;
 mod ci;
 mod contain;
 mod demo;
+mod dist;
 mod fill;
+mod nix_eval;
 mod nix_test;
 mod steps;
 mod test;
@@ -25,6 +27,7 @@ cargo xtask COMMAND
   ci                          format, lints, documentation, then all tests
   vm-test [--kvm]             the units under a real systemd, in a virtual machine
   nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
+  dist [--check]              the binary, its units, completions and manual pages, in one folder
   bench overhead [--quick]    our run against the same commands by hand, and our memory
   bench restore [--quick]     our restore and verify against the same commands by hand
 
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["nix-test", rest @ ..] => nix_test::run(rest),
+        ["dist", rest @ ..] => dist::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["vm-test", rest @ ..] => vm::run(rest),
         [contain::INIT, command @ ..] => contain::init(command),

@@ -6,27 +6,27 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 
-use anyhow::{Context, Result, bail, ensure};
-use nix::unistd::geteuid;
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use testbed::provision::{which, workspace};
+use testbed::provision::workspace;
 
-use crate::steps::{cargo, target_dir};
+use crate::nix_eval;
+use crate::steps::{debug_binary, target_dir};
 
 const TESTS: &str = "nixos-module/tests";
 
 /// Runs all of it, and says at the end what failed. `--bless` writes the golden files instead.
 pub fn run(words: &[&str]) -> Result<ExitCode> {
-    install()?;
+    nix_eval::install()?;
     match words {
         [] => {}
         ["--bless"] => return bless(),
         other => bail!("nix-test takes --bless or nothing, not {}", other.join(" ")),
     }
-    let binary = binary()?;
+    let binary = debug_binary()?;
     let mut problems = golden()?;
     say("unit files as golden/ has them", &problems);
     let more = defaults(&binary)?;
@@ -66,69 +66,13 @@ fn say(what: &str, problems: &[String]) {
     println!("nix-test: {state:<6} {what}");
 }
 
-/// Debian's `nix-bin`, where there is no Nix.
-fn install() -> Result<()> {
-    let found = || {
-        Command::new("nix-instantiate")
-            .arg("--version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    if found() {
-        return Ok(());
-    }
-    let by_hand =
-        "nix-instantiate is missing: `apt-get install nix-bin` as root, or Nix by other means";
-    ensure!(which("apt-get").is_some() && geteuid().is_root(), by_hand);
-    println!("installing with apt-get: nix-bin");
-    for words in [
-        &["update", "-q"][..],
-        &["install", "-qy", "--no-install-recommends", "nix-bin"],
-    ] {
-        let status = Command::new("apt-get")
-            .args(words)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .status()
-            .context("run apt-get")?;
-        ensure!(
-            status.success(),
-            "apt-get {} failed ({status})",
-            words.join(" ")
-        );
-    }
-    ensure!(found(), by_hand);
-    Ok(())
-}
-
 /// `nix-instantiate` on one attribute of one of the test files.
 fn instantiate(file: &str, attribute: &str) -> Result<Output> {
-    Command::new("nix-instantiate")
-        .args(["--store", "dummy://", "--eval", "--strict", "--json"])
-        .arg(workspace().join(TESTS).join(file))
-        .args(["-A", attribute])
-        // Evaluation alone needs neither, and would complain of a group that is not there.
-        .env("NIX_CONFIG", "build-users-group =")
-        .output()
-        .context("run nix-instantiate")
+    nix_eval::instantiate(&format!("{TESTS}/{file}"), &["-A", attribute])
 }
 
 fn evaluate(file: &str, attribute: &str) -> Result<Value> {
-    let output = instantiate(file, attribute)?;
-    ensure!(
-        output.status.success(),
-        "{TESTS}/{file}, {attribute}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("{TESTS}/{file}, {attribute}: no JSON"))
-}
-
-fn binary() -> Result<PathBuf> {
-    let built = cargo(&["build", "--quiet", "--package", "opencode-backup"])
-        .status()
-        .context("run cargo")?;
-    ensure!(built.success(), "cargo build failed ({built})");
-    Ok(target_dir().join("debug/opencode-backup"))
+    nix_eval::evaluate(&format!("{TESTS}/{file}"), &["-A", attribute])
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

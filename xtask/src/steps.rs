@@ -48,6 +48,48 @@ pub fn release_binary() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// Builds the binary for development and says where it is.
+pub fn debug_binary() -> Result<PathBuf> {
+    let built = cargo(&["build", "--quiet", "--package", "opencode-backup"])
+        .status()
+        .context("run cargo")?;
+    ensure!(built.success(), "cargo build failed ({built})");
+    Ok(target_dir().join("debug/opencode-backup"))
+}
+
+/// Installs a Debian package where its program is not to be had, saying so first.
+pub fn apt(package: &str, program: &str, otherwise: &str) -> Result<()> {
+    let found = || {
+        Command::new(program)
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if found() {
+        return Ok(());
+    }
+    let by_hand = format!("{program} is missing: `apt-get install {package}` as root, {otherwise}");
+    ensure!(which("apt-get").is_some() && geteuid().is_root(), by_hand);
+    println!("installing with apt-get: {package}");
+    for words in [
+        &["update", "-q"][..],
+        &["install", "-qy", "--no-install-recommends", package],
+    ] {
+        let status = Command::new("apt-get")
+            .args(words)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+            .context("run apt-get")?;
+        ensure!(
+            status.success(),
+            "apt-get {} failed ({status})",
+            words.join(" ")
+        );
+    }
+    ensure!(found(), by_hand);
+    Ok(())
+}
+
 /// Installs what is missing, and insists on root. `None`: we are root and all is
 /// there. `Some`: everything was done by a second self, as root, and ended so.
 pub fn prepare(words: &[&str]) -> Result<Option<ExitCode>> {

@@ -70,6 +70,16 @@ let
       RandomizedDelaySec = 600;
       AccuracySec = "1s";
     };
+    drill = {
+      enable = true;
+      timerConfig = {
+        OnCalendar = "weekly";
+        Persistent = false;
+        RandomizedDelaySec = "1h";
+      };
+      packages = [ ];
+      podman = true;
+    };
     readablePaths = [ "/root/tools/venv" ];
     writablePaths = [ "/var/cache/graphiti" ];
     settings = everySetting;

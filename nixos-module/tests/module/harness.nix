@@ -20,8 +20,21 @@ rec {
   of = ours: with' ours { };
 
   default = of { };
-  changed = of everyOption;
+  changed = with' everyOption { virtualisation.podman.enable = true; };
   inherit (import ./everything.nix) everySetting everyOption;
+
+  # A dataset that a drill can try.
+  check = [
+    "sh"
+    "-c"
+    "true"
+    "{dir}"
+  ];
+  checked.settings.datasets.notes = {
+    path = "notes";
+    format = "files";
+    inherit check;
+  };
 
   units = import ../../units.nix;
 

@@ -44,6 +44,8 @@ in
     expr = {
       Service = (service changed).serviceConfig;
       Timer = (timer changed).timerConfig;
+      DrillService = changed.systemd.services.opencode-backup-drill.serviceConfig;
+      DrillTimer = changed.systemd.timers.opencode-backup-drill.timerConfig;
       inherit (changed.systemd.tmpfiles) rules;
       inherit (changed.users) users groups;
       failed = failed changed;
@@ -64,12 +66,19 @@ in
           readablePaths = [ "/root/tools/venv" ];
           manageSnapshotDir = false;
           timer = everyOption.timerConfig;
+          drill = {
+            checks = [ everySetting.datasets.graph.check ];
+            podman = true;
+            timer = everyOption.drill.timerConfig;
+          };
         };
       in
       {
         inherit (wanted.service) Service;
         inherit (wanted.timer) Timer;
-        rules = [ ];
+        DrillService = wanted.drill.service.Service;
+        DrillTimer = wanted.drill.timer.Timer;
+        rules = wanted.tmpfiles;
         users = { };
         groups = { };
         failed = [ ];

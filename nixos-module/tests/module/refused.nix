@@ -1,5 +1,9 @@
 # What is refused: by an assertion, which names the option, or by an option's type, which does.
-{ of, with' }:
+{
+  of,
+  with',
+  checked,
+}:
 {
   # The start of the message, and a configuration that fails this one assertion.
   assertions = {
@@ -42,6 +46,25 @@
         "/root/my scripts/export.py"
       ];
     };
+    "services.opencode-backup.drill.enable: no dataset has a `check`" = of { drill.enable = true; };
+    "services.opencode-backup.drill.podman: there is no podman" = of (
+      checked
+      // {
+        drill.enable = true;
+        drill.podman = true;
+      }
+    );
+    "services.opencode-backup.settings.datasets.notes.check: \"/root/my checks/notes\" must" = of {
+      drill.enable = true;
+      settings.datasets.notes = {
+        path = "notes";
+        format = "files";
+        check = [
+          "/root/my checks/notes"
+          "{dir}"
+        ];
+      };
+    };
   };
 
   # The option, and a value that is not of its type.
@@ -78,6 +101,27 @@
     };
     "timerConfig.RandomizedDelaySec" = {
       timerConfig.RandomizedDelaySec = [ ];
+    };
+    "drill.enable" = {
+      drill.enable = "monthly";
+    };
+    "drill.timerConfig" = {
+      drill.timerConfig = [ "monthly" ];
+    };
+    "drill.timerConfig.OnCalendar" = {
+      drill.timerConfig.OnCalendar = null;
+    };
+    "drill.timerConfig.Persistent" = {
+      drill.timerConfig.Persistent = 1;
+    };
+    "drill.timerConfig.RandomizedDelaySec" = {
+      drill.timerConfig.RandomizedDelaySec = true;
+    };
+    "drill.packages" = {
+      drill.packages = "valkey";
+    };
+    "drill.podman" = {
+      drill.podman = "/run/podman/podman.sock";
     };
     "export.python" = {
       export.python = "python3";

@@ -3,6 +3,7 @@
 let
   inherit (lib) hasInfix;
   inherit (harness)
+    checked
     of
     with'
     ;
@@ -49,6 +50,38 @@ in
   "nor where the root is a disk" = {
     expr = (with' { } { fileSystems."/".fsType = "btrfs"; }).warnings;
     expected = [ ];
+  };
+  "a drill in memory is warned of, and not on a disk" = {
+    expr =
+      map
+        (
+          mounts:
+          map (hasInfix "services.opencode-backup.drill.enable") (
+            (with' (checked // { drill.enable = true; }) {
+              fileSystems = mounts // {
+                "/.snapshots" = { };
+              };
+            }).warnings
+          )
+        )
+        [
+          { "/".fsType = "tmpfs"; }
+          {
+            "/".fsType = "tmpfs";
+            "/var/cache/opencode-backup" = { };
+          }
+          {
+            "/".fsType = "tmpfs";
+            "/var" = { };
+          }
+          { "/".fsType = "ext4"; }
+        ];
+    expected = [
+      [ true ]
+      [ ]
+      [ ]
+      [ ]
+    ];
   };
   "a user that nobody makes is warned of" = {
     expr = map (hasInfix "services.opencode-backup.user") (of { createUser = false; }).warnings;

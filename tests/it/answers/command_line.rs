@@ -1,10 +1,13 @@
 //! Words that are right and wrong, and how much is said.
 
+use std::fs;
 use std::process::Command;
 
+use anyhow::{Context, Result};
 use testbed::process::tethered;
 use testbed::{Ran, Running};
 
+use crate::restore::names_in;
 use crate::support::{BIN, bed, expect};
 
 /// Without a host: no PATH, no configuration, nothing.
@@ -73,6 +76,84 @@ fn what_packagers_ask_for_needs_no_host() {
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran}");
         assert!(ran.stdout.contains(word), "{word:?} is not in {ran}");
     }
+}
+
+/// The commands that `--help` lists.
+fn commands() -> Vec<String> {
+    let help = bare(&["--help"]).stdout;
+    let (_, list) = help.split_once("\nCommands:\n").expect("commands");
+    let rows = list.lines().take_while(|line| !line.is_empty());
+    let names = rows.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_every_page_is_referred_to() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let to = dir.path().to_str().context("a path")?;
+    let ran = bare(&["man", "--to", to]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+        (Some(0), "", ""),
+        "{ran}"
+    );
+    let page = |name: &str| fs::read_to_string(dir.path().join(name));
+    let main = page("opencode-backup.1")?;
+    assert_eq!(
+        main,
+        bare(&["man"]).stdout,
+        "what is printed is what is written"
+    );
+    let (commands, mut expected) = (commands(), vec!["opencode-backup.1".to_owned()]);
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in &commands {
+        let file = format!("opencode-backup-{command}.1");
+        let page = page(&file)?;
+        assert!(
+            page.contains(&format!(".TH opencode-backup-{command} 1 ")),
+            "{page}"
+        );
+        assert!(
+            page.contains(&format!("\\fBopencode\\-backup {command}\\fR")),
+            "{page}"
+        );
+        assert!(page.contains("opencode\\-backup(1)"), "{page}");
+        assert!(
+            main.contains(&format!("opencode\\-backup\\-{command}(1)")),
+            "{main}"
+        );
+        expected.push(file);
+    }
+    assert_eq!(
+        main.matches("(1)").count(),
+        commands.len() + 1, // FILES names one again
+        "and to no other: {main}"
+    );
+    expected.sort();
+    assert_eq!(names_in(dir.path()), expected);
+    for (name, word) in [
+        ("run", "dry\\-run"),
+        ("restore", "\\-\\-to"),
+        ("drill", "\\-\\-scratch"),
+        ("man", "DIR"),
+    ] {
+        let page = page(&format!("opencode-backup-{name}.1"))?;
+        assert!(page.contains(word), "{word} is not in {page}");
+    }
+    for section in ["EXIT STATUS\"\n0 done, ", "ENVIRONMENT", "FILES"] {
+        assert!(main.contains(section), "{section}: {main}");
+    }
+    let ran = bare(&["man", "--to", "/no/such/place"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran}");
+    assert!(
+        ran.stderr.contains("/no/such/place") && ran.stderr.contains("give a directory"),
+        "{ran}"
+    );
+    Ok(())
 }
 
 #[test]

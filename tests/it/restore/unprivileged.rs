@@ -116,6 +116,40 @@ fn without_root_the_contents_come_back_and_the_owners_are_counted() -> Result<()
     Ok(())
 }
 
+/// As in a container without root, or a unit with `PrivateUsers=`: there, another user has no number at all.
+#[test]
+fn owners_that_are_not_known_here_are_counted_too() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    let dump = bed.dataset("falkordb").join("dump.rdb");
+    chown(&dump, Some(USER), Some(USER))?;
+    chown(bed.dataset("valkey").join("dump.rdb"), Some(0), Some(0))?;
+    backup(&bed);
+    let to = target(&bed);
+    let plain = bed.cmd(&["restore", "--json", "--to", to.to_str().context("a path")?]);
+    let env = plain.get_envs();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .envs(env.filter_map(|(name, value)| Some((name, value?))));
+    let ran = bed.run_cmd(&mut command)?;
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(fs::read(to.join("falkordb/dump.rdb"))?, fs::read(&dump)?);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout)?;
+    let mut others = 0;
+    for name in super::DATASETS {
+        let owners = tree::of(&bed.dataset(name));
+        others += owners
+            .values()
+            .filter(|entry| entry.owner != (0, 0))
+            .count();
+    }
+    assert!(others > 0);
+    assert_eq!(told["owners_not_set"], others, "{ran}");
+    Ok(())
+}
+
 #[test]
 fn another_owners_set_user_id_does_not_become_ours() -> Result<()> {
     let bed = plain(Rclone::Old);

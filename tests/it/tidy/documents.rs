@@ -98,6 +98,37 @@ fn every_key_that_config_prints_is_in_the_readme() {
 }
 
 #[test]
+fn every_configuration_in_the_readme_is_one_and_its_scripts_are_shell() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (readme, file) = (document("README.md"), dir.path().join("config.toml"));
+    let blocks = readme.split("```toml\n").skip(1);
+    let mut scripts = 0;
+    for block in blocks.filter_map(|rest| rest.split("```").next()) {
+        fs::write(&file, block).expect("a file");
+        let printed = answer(&["--config", &file.to_string_lossy(), "config", "--json"]);
+        let config: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+        let datasets = config["datasets"].as_object().expect("datasets").values();
+        let checks = datasets.filter_map(|dataset| dataset["check"].as_array());
+        let words: Vec<&str> = checks.flatten().filter_map(|word| word.as_str()).collect();
+        for pair in words.windows(2).filter(|pair| pair[0] == "-c") {
+            fs::write(&file, pair[1]).expect("a file");
+            let read = Command::new("sh")
+                .arg("-n")
+                .arg(&file)
+                .output()
+                .expect("a shell");
+            assert!(
+                read.status.success() && read.stderr.is_empty(),
+                "{read:?}: {}",
+                pair[1]
+            );
+            scripts += 1;
+        }
+    }
+    assert_eq!(scripts, 2, "one for a server, one for podman");
+}
+
+#[test]
 fn every_function_and_test_that_the_documents_name_is_there() {
     let all = files("tests/it").into_iter().chain(files("src"));
     let all: String = all.map(|path| text(&path)).collect();
