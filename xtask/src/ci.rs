@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: format, lints, documentation, the NixOS module, and then all of the tests.
+//! `cargo xtask ci`: format, lints, documentation, the NixOS module, all of the tests, and then the virtual machine.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::steps::cargo;
-use crate::{nix_test, test};
+use crate::{nix_test, test, vm};
 
 /// The checks before the tests, by name: cargo's words.
 const CHECKS: [(&str, &[&str]); 3] = [
@@ -33,6 +33,9 @@ const CHECKS: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// One of our own commands, without words.
+type Part = fn(&[&str]) -> Result<ExitCode>;
+
 /// Runs all of them, whatever fails, and says at the end what did.
 pub fn run() -> Result<ExitCode> {
     components()?;
@@ -55,12 +58,19 @@ pub fn run() -> Result<ExitCode> {
         let passed = command.status().context("run cargo")?.success();
         note(name, start, passed);
     }
-    let start = Instant::now();
-    let passed = nix_test::run(&[])? == ExitCode::SUCCESS;
-    note("nix", start, passed);
-    let start = Instant::now();
-    let passed = test::run(&[])? == ExitCode::SUCCESS;
-    note("tests", start, passed);
+    let parts: [(&str, Part); 3] = [
+        ("nix", nix_test::run),
+        ("tests", test::run),
+        ("vm", vm::run),
+    ];
+    for (name, part) in parts {
+        let start = Instant::now();
+        let passed = part(&[]).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        });
+        note(name, start, passed == ExitCode::SUCCESS);
+    }
     println!("\n{}", lines.join("\n"));
     Ok(if good {
         ExitCode::SUCCESS
