@@ -1,5 +1,5 @@
-# What `nix flake check` runs. Everything in here but the package also runs without a flake and
-# without a build: `cargo xtask nix-test`.
+# What `nix flake check` runs. Everything in here but the package and the virtual machine also runs
+# without a flake and without a build: `cargo xtask nix-test`.
 {
   pkgs,
   package,
@@ -25,6 +25,8 @@ let
 in
 {
   inherit package;
+
+  vm = import ./vm.nix { inherit pkgs package; };
 
   units = none "units" golden.differences;
 

@@ -31,7 +31,7 @@ let
   };
 
   section = option (types.attrsOf unitOption) { };
-  unitName = types.strMatching "[a-zA-Z0-9@%:_.\\-]+[.](service|socket|target|mount|timer)";
+  unitName = types.strMatching "[a-zA-Z0-9@%:_.\\-]+[.](service|socket|target|mount|timer|device)";
   unitNames = option (types.listOf unitName) [ ];
 
   unit =
@@ -93,7 +93,8 @@ in
     systemd.tmpfiles.rules = option (types.listOf types.str) [ ];
     systemd.services = option (unit {
       serviceConfig = section;
-      path = option (types.listOf package) [ ];
+      environment = option (types.attrsOf types.str) { };
+      path = option (types.listOf (types.either package types.str)) [ ];
       restartIfChanged = option types.bool true;
     }) { };
     systemd.timers = option (unit { timerConfig = section; }) { };
@@ -114,9 +115,13 @@ in
       btrfs-progs = fake "btrfs-progs";
       rclone = fake "rclone";
       util-linux = fake "util-linux";
+      coreutils = fake "coreutils";
+      redis = fake "redis";
       valkey = fake "valkey";
-      python3.withPackages =
-        choose: fake (lib.concatStringsSep "-" ([ "python3" ] ++ choose { b2sdk = "b2sdk"; }));
+      python3 = fake "python3" // {
+        withPackages =
+          choose: fake (lib.concatStringsSep "-" ([ "python3" ] ++ choose { b2sdk = "b2sdk"; }));
+      };
       callPackage = _: _: fake "opencode-backup";
       stdenv.buildPlatform.canExecute = _: true;
       stdenv.hostPlatform = { };

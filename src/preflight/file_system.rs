@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{AccessFlags, eaccess};
+use nix::unistd::{AccessFlags, Uid, User, eaccess};
 
 use super::{Check, State};
 use crate::host::Host;
@@ -94,7 +94,8 @@ fn snapshot_dir_check(path: &Path) -> Check {
                 what,
                 format!("{shown} does not exist"),
                 format!(
-                    "create it on the subvolume's file system (mkdir -m 0750 {shown}, or btrfs subvolume create {shown} and chmod 0750 {shown})"
+                    "create it on the subvolume's file system, as root: install -d -m 0750 -o {} {shown} (a subvolume is as good)",
+                    our_name()
                 ),
             );
         }
@@ -171,6 +172,13 @@ fn snapshot_dir_check(path: &Path) -> Check {
         );
     }
     Check::ok(what, shown)
+}
+
+/// The user that the directory has to belong to: whoever runs this.
+fn our_name() -> String {
+    let uid = Uid::effective();
+    let user = User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 fn is_btrfs(path: &Path) -> bool {

@@ -149,7 +149,7 @@ fn three_that_are_missing_at_once_are_all_named() -> Result<()> {
             (
                 "the snapshot directory",
                 "does not exist",
-                "btrfs subvolume create",
+                "install -d -m 0750",
             ),
             ("credentials", "B2_KEY_ID", "--env-file"),
         ],

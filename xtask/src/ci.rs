@@ -1,4 +1,5 @@
-//! `cargo xtask ci`: format, lints, documentation, the NixOS module, what a package installs, and then all of the tests.
+//! `cargo xtask ci`: format, lints, documentation, the NixOS module, what a package installs, all of the tests, and
+//! then the virtual machine.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -6,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::steps::cargo;
-use crate::{dist, nix_test, test};
+use crate::{dist, nix_test, test, vm};
 
 /// The checks before the tests, by name: cargo's words.
 const CHECKS: [(&str, &[&str]); 3] = [
@@ -33,6 +34,9 @@ const CHECKS: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// One of our own commands, without words.
+type Part = fn(&[&str]) -> Result<ExitCode>;
+
 /// Runs all of them, whatever fails, and says at the end what did.
 pub fn run() -> Result<ExitCode> {
     components()?;
@@ -55,15 +59,20 @@ pub fn run() -> Result<ExitCode> {
         let passed = command.status().context("run cargo")?.success();
         note(name, start, passed);
     }
-    let start = Instant::now();
-    let passed = nix_test::run(&[])? == ExitCode::SUCCESS;
-    note("nix", start, passed);
-    let start = Instant::now();
-    let passed = dist::run(&["--check"])? == ExitCode::SUCCESS;
-    note("dist", start, passed);
-    let start = Instant::now();
-    let passed = test::run(&[])? == ExitCode::SUCCESS;
-    note("tests", start, passed);
+    let parts: [(&str, Part, &[&str]); 4] = [
+        ("nix", nix_test::run, &[]),
+        ("dist", dist::run, &["--check"]),
+        ("tests", test::run, &[]),
+        ("vm", vm::run, &[]),
+    ];
+    for (name, part, words) in parts {
+        let start = Instant::now();
+        let passed = part(words).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        });
+        note(name, start, passed == ExitCode::SUCCESS);
+    }
     println!("\n{}", lines.join("\n"));
     Ok(if good {
         ExitCode::SUCCESS

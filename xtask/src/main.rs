@@ -24,15 +24,15 @@ cargo xtask COMMAND
 
   demo                        a real backup, end to end, on a Btrfs of its own: watch one happen
   test [CARGO…] [-- FILTER…]  all tests of the workspace
-  ci                          format, lints, documentation, then all tests
+  ci                          format, lints, documentation, all tests, the virtual machine
   vm-test [--kvm]             the units under a real systemd, in a virtual machine
   nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
   dist [--check]              the binary, its units, completions and manual pages, in one folder
   bench overhead [--quick]    our run against the same commands by hand, and our memory
   bench restore [--quick]     our restore and verify against the same commands by hand
 
-demo, test, ci and bench install what they lack (saying so), need root, and leave
-nothing behind: they run in mount and PID namespaces of their own.";
+demo, test, ci, bench and vm-test install what they lack (saying so) and need root. All
+but vm-test run in mount and PID namespaces of their own, and leave nothing behind.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args_os()

@@ -27,6 +27,7 @@ let
       };
     };
     callPackage = file: _: import file (lib.intersectAttrs (lib.functionArgs (import file)) pkgs);
+    testers.runNixOSTest = test: test;
     rustPlatform.buildRustPackage = attrs: attrs;
     stdenv.buildPlatform.canExecute = _: true;
     stdenv.hostPlatform = { };
@@ -42,6 +43,14 @@ let
   systems = [
     "aarch64-linux"
     "x86_64-linux"
+  ];
+
+  # The test of the virtual machine, its machine as far as the stub has NixOS's options.
+  vm = outputs.checks.x86_64-linux.vm;
+  guest = ../../../tests/vm/guest;
+  machine = harness.evaluate [
+    vm.nodes.machine
+    { _module.freeformType = lib.types.lazyAttrsOf lib.types.anything; }
   ];
 in
 {
@@ -70,6 +79,35 @@ in
       ];
       overlay = "opencode-backup";
       formatter = "nixfmt-tree";
+    };
+  };
+  "the virtual machine is set up like the one that is no NixOS" = {
+    expr = {
+      failed = harness.failed machine;
+      settings = harness.withoutNulls (harness.settingsOf machine);
+      inherit (harness.service machine) onFailure;
+      files = builtins.all (name: builtins.pathExists (guest + "/etc/systemd/system/${name}.service")) [
+        "bucket"
+        "scenario"
+        "told"
+      ];
+      mounts = map (mount: mount.where) machine.systemd.mounts;
+      # The one place in the script where the driver listens is the one where the scenario speaks.
+      told = lib.hasInfix (baseNameOf machine.systemd.services.scenario.environment.TOLD_TO) vm.testScript;
+    };
+    expected = {
+      failed = [ ];
+      # The defaults, but for the one file that the other one has.
+      settings = lib.recursiveUpdate (harness.withoutNulls (harness.settingsOf harness.default)) (
+        builtins.fromTOML (builtins.readFile (guest + "/etc/opencode-backup/config.toml"))
+      );
+      onFailure = [ "told.service" ];
+      files = true;
+      mounts = [
+        "/persist"
+        "/.snapshots"
+      ];
+      told = true;
     };
   };
   "the lock is of what the flake asks for" = {

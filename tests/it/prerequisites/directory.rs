@@ -24,12 +24,8 @@ fn bad(bed: &Bed, path: &Path, found: &str, remedy: &str) -> Result<()> {
 fn a_missing_one_is_not_created() -> Result<()> {
     let bed = bed();
     let path = bed.disk().path().join("gone");
-    bad(
-        &bed,
-        &path,
-        " does not exist",
-        "create it on the subvolume's file system",
-    )?;
+    let remedy = format!("as root: install -d -m 0750 -o root {} (", path.display());
+    bad(&bed, &path, " does not exist", &remedy)?;
     assert!(!path.exists());
     Ok(())
 }

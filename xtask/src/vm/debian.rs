@@ -24,6 +24,9 @@ const PACKAGES: [&str; 10] = [
     "python3-minimal,libpython3-stdlib",
 ];
 
+/// When mmdebstrap is ended by force, in seconds: it waits for ever on a mirror that does not answer.
+const LIMIT: &str = "900";
+
 /// The only file that is not Debian's: it unpacks what a run brings.
 const UNIT: &str = "tests/vm/payload.service";
 
@@ -51,6 +54,8 @@ pub fn root(folder: &Path) -> Result<Root> {
     if fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
         return Ok(root);
     }
+    // What is half built must not pass for what was there before.
+    fs::remove_file(&stamp).ok();
     build(folder, &root)?;
     fs::write(stamp, recipe)?;
     Ok(root)
@@ -65,8 +70,9 @@ fn build(folder: &Path, root: &Root) -> Result<()> {
         "vm-test: building Debian {SUITE} with mmdebstrap into {}, once (a few minutes)",
         folder.display()
     );
-    let mut debootstrap = Command::new("mmdebstrap");
+    let mut debootstrap = Command::new("timeout");
     debootstrap
+        .args(["--kill-after=30", LIMIT, "mmdebstrap"])
         .args(["--quiet", "--variant=minbase", "--format=directory"])
         .arg(format!("--include={}", PACKAGES.join(",")))
         .args([

@@ -40,6 +40,8 @@ pub struct Machine {
 pub struct Verdict {
     /// How many there are, says the machine.
     pub expected: Option<usize>,
+    /// How long it took until it said so: the boot.
+    pub boot: Option<Duration>,
     /// How many of them passed.
     pub ok: usize,
     /// How many did not.
@@ -90,12 +92,16 @@ impl Machine {
             }
         });
         let mut verdict = Verdict::default();
-        let until = Instant::now() + self.limit;
+        let begun = Instant::now();
+        let until = begun + self.limit;
         loop {
             match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     let line = line.trim_end();
                     verdict.hear(line);
+                    if verdict.expected.is_some() {
+                        verdict.boot.get_or_insert_with(|| begun.elapsed());
+                    }
                     if !line.is_empty() && line != "end" {
                         say(line);
                     }

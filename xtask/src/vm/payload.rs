@@ -45,9 +45,10 @@ pub fn pack(folder: &Path, binary: &Path) -> Result<PathBuf> {
         put(&tree.join(kind).join(name), content.as_bytes(), 0o644)?;
     }
     copy(binary, &tree.join("usr/local/bin/opencode-backup"), 0o755)?;
+    // Debian's, which backs up, has no S3 server.
     copy(
         &venv().join("bin/rclone"),
-        &tree.join("opt/vm/rclone"),
+        &tree.join("opt/vm/newer/rclone"),
         0o755,
     )?;
     copy(

@@ -1,14 +1,17 @@
-"""b2_stub.py PORT KEY_ID APP_KEY FOLDER: as much of the native B2 API as the real b2sdk needs to
-store one small file. Each folder in FOLDER is a bucket, the S3 server beside us shows the same."""
+#!/usr/bin/env python3
+"""b2_stub.py PORT FOLDER: as much of the native B2 API as the real b2sdk needs to store one small file. Each
+folder in FOLDER is a bucket, the S3 server beside us shows the same. The key is in the environment."""
 
 import base64
 import json
+import os
 import pathlib
 import sys
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PORT, KEY_ID, APP_KEY, FOLDER = sys.argv[1:]
+PORT, FOLDER = sys.argv[1:]
+KEY_ID, APP_KEY = os.environ["B2_KEY_ID"], os.environ["B2_APP_KEY"]
 REALM = f"http://127.0.0.1:{PORT}"
 BASIC = "Basic " + base64.b64encode(f"{KEY_ID}:{APP_KEY}".encode()).decode()
 TOKEN = "4_token_of_the_stub"

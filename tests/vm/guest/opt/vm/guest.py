@@ -19,6 +19,7 @@ POD = "opencode-memory-pod.service"
 SERVERS = [("falkordb", 6379, "redis"), ("valkey", 6380, "valkey")]
 BUCKET = pathlib.Path("/srv/bucket/opencode-memory-backups")
 CONFIG = pathlib.Path("/etc/opencode-backup/config.toml")
+SLOW_CONFIG = pathlib.Path("/run/slow.toml")
 ENV_FILE = pathlib.Path("/run/secrets/opencode.env")
 TOLD = pathlib.Path("/run/told")
 REMEMBERED = pathlib.Path("/var/lib/remembered.json")
@@ -74,7 +75,7 @@ def start():
 
 def said():
     """What the newest run said."""
-    return journal(f"_SYSTEMD_INVOCATION_ID={show(SERVICE, 'InvocationID')}")
+    return journal("-u", SERVICE, f"_SYSTEMD_INVOCATION_ID={show(SERVICE, 'InvocationID')}")
 
 
 def backup():
@@ -112,19 +113,20 @@ class DropIn:
 
 
 class NoSnapshotMount:
-    """Nothing is mounted at /.snapshots, for a while."""
+    """Nothing is mounted at /.snapshots, nor meant to be, for a while."""
 
     unit = "\\x2esnapshots.mount"
-    file = pathlib.Path("/etc/systemd/system") / unit
+    # Of all the folders that hold units, the one that wins.
+    mask = pathlib.Path("/run/systemd/system.control") / unit
 
     def __enter__(self):
         run("systemctl", "stop", self.unit)
-        self.text = self.file.read_text()
-        self.file.unlink()
+        self.mask.parent.mkdir(exist_ok=True)
+        self.mask.symlink_to("/dev/null")
         run("systemctl", "daemon-reload")
 
     def __exit__(self, *_):
-        self.file.write_text(self.text)
+        self.mask.unlink()
         run("systemctl", "daemon-reload")
         run("systemctl", "start", self.unit)
 
@@ -135,15 +137,14 @@ def slow_upload():
     for _, port, _ in SERVERS:
         ask(port, "SET", "changed", str(time.time()))
         ask(port, "SAVE")
-    config = CONFIG.read_text()
-    CONFIG.write_text(config + 'bandwidth = "50k"\n')
-    try:
+    quick, slow = CONFIG.read_text(), '[remote]\nbandwidth = "50k"\n'
+    SLOW_CONFIG.write_text(quick.replace("[remote]\n", slow))
+    with DropIn(SERVICE, f"[Service]\nEnvironment=OPENCODE_BACKUP_CONFIG={SLOW_CONFIG}"):
         run("systemctl", "start", "--no-block", SERVICE)
         wait_until("rclone uploads", lambda: any("sync" in line for line in command_lines("rclone")))
+        wait_until("systemd shows its status", lambda: "upload" in show(SERVICE, "StatusText"))
         time.sleep(3)
-    finally:
-        CONFIG.write_text(config)
-        os.sync()
+    os.sync()
     assert not idle(), said()
     yield
 
@@ -152,7 +153,7 @@ def slow_upload():
 
 
 def ours():
-    """The process ids that belong to the service's user."""
+    """The processes that belong to the service's user."""
     user = pwd.getpwnam("opencode").pw_uid
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -160,26 +161,35 @@ def ours():
                 yield folder
 
 
-def read(file):
-    with contextlib.suppress(OSError):
-        return file.read_text()
-    return ""
+def program(folder):
+    """What runs there, by its plain name: Nix wraps programs, and a Python has its version in its name."""
+    name = os.path.basename(os.readlink(folder / "exe")).removeprefix(".").removesuffix("-wrapped")
+    return "python3" if name.startswith("python3") else name
 
 
 def processes():
-    return sorted(name for folder in ours() if (name := read(folder / "comm").strip()))
+    """The names of all that run as the service's user."""
+    names = []
+    for folder in ours():
+        with contextlib.suppress(OSError):
+            names.append(program(folder))
+    return sorted(names)
 
 
 def command_lines(name):
-    return [read(folder / "cmdline") for folder in ours() if read(folder / "comm").strip() == name]
+    lines = []
+    for folder in ours():
+        with contextlib.suppress(OSError):
+            if program(folder) == name:
+                lines.append((folder / "cmdline").read_text())
+    return lines
 
 
 class Watch(threading.Thread):
-    """Which programs ran as the service's user meanwhile, each with its states: (user, effective and
-    permitted capabilities)."""
+    """Which programs ran as the service's user meanwhile, each with the states that /proc showed."""
 
-    # Who is on the way to become somebody else.
-    PASSING = ("setpriv", "(backup)", "systemd", "sd-")
+    # Who is on the way to become somebody else; bash: Nix's wrappers.
+    PASSING = {"systemd", "systemd-executor", "setpriv", "bash"}
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -194,20 +204,22 @@ class Watch(threading.Thread):
         self.join()
 
     def run(self):
-        while not self.over.wait(0.01):
+        while not self.over.wait(0.02):
             for folder in ours():
-                self.look(folder)
+                with contextlib.suppress(OSError):
+                    self.look(folder)
 
     def look(self, folder):
-        with contextlib.suppress(OSError):
-            program = os.path.basename(os.readlink(folder / "exe"))
-            state = dict(line.split(":\t", 1) for line in read(folder / "status").splitlines() if ":\t" in line)
-            name = state.get("Name", "setpriv")
-            if name.startswith(self.PASSING) or not program.startswith(name):
-                return
-            users = {pwd.getpwuid(int(uid)).pw_name for uid in state["Uid"].split()}
-            caps = (int(state[key], 16) for key in ("CapEff", "CapPrm"))
-            self.seen.setdefault(name, set()).add((",".join(sorted(users)), *caps))
+        name = program(folder)
+        lines = (folder / "status").read_text().splitlines()
+        if name in self.PASSING or name != program(folder):
+            return
+        state = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        users = {pwd.getpwuid(int(uid)).pw_name for uid in state["Uid"].split()}
+        # What it can do, and what it could do or hand on.
+        sets = [int(state[key], 16) for key in ("CapEff", "CapPrm", "CapInh", "CapAmb")]
+        confined = int(state["CapBnd"], 16), int(state["NoNewPrivs"]), int(state["Seccomp"])
+        self.seen.setdefault(name, set()).add((",".join(sorted(users)), *sets, *confined))
 
 
 # Data.
@@ -246,6 +258,12 @@ def fill(port):
     ask(port, "SAVE")
 
 
+def start_server(user, port, folder):
+    """A fresh one on the data in that folder."""
+    run("/opt/vm/serve", user, f"{user}-server", str(port), folder)
+    run("/opt/vm/await", str(port))
+
+
 def keys(port):
     """All keys and values."""
     names = ask(port, "KEYS", "*")
@@ -260,6 +278,11 @@ def bucket():
 def manifests():
     """The timestamps of the committed backups."""
     return sorted(path.stem for path in BUCKET.glob("manifests/*Z.json"))
+
+
+def states():
+    """What `list` calls each timestamp."""
+    return {row["timestamp"]: row["state"] for row in json.loads(run("opencode-backup", "list", "--json"))}
 
 
 def snapshots():
@@ -279,8 +302,9 @@ def date(seconds):
     return datetime.fromtimestamp(midnight() + seconds, timezone.utc)
 
 
-def timestamp_of(text):
-    return int(datetime.strptime(text, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=timezone.utc).timestamp())
+def seconds_of(text, form="%Y-%m-%dT%H-%M-%SZ"):
+    """A timestamp's, or those of another form of time, which is UTC as well."""
+    return int(datetime.strptime(text, form).replace(tzinfo=timezone.utc).timestamp())
 
 
 def set_clock(seconds):
