@@ -224,23 +224,22 @@ impl Bucket {
         }
     }
 
-    /// Runs whose prefixes may hold what need not be sent again: the newest complete one, and interrupted
-    /// ones after it.
-    pub fn sources(&self, now: Timestamp) -> Vec<Timestamp> {
+    /// The newest committed backup, whose unchanged files need not be sent again.
+    pub fn base(&self, now: Timestamp) -> Option<Timestamp> {
+        self.committed().range(..now).next_back().copied()
+    }
+
+    /// The newest runs that died after it: what they have sent need not be sent again either.
+    pub fn interrupted(&self, now: Timestamp) -> Vec<Timestamp> {
         let Ok(known) = &self.answer else {
             return Vec::new();
         };
-        let mut sources = Vec::new();
-        for (timestamp, marks) in known.marks.range(..now).rev() {
-            if marks.contains(&Mark::Complete) {
-                sources.push(*timestamp);
-                break;
-            }
-            if sources.len() < INTERRUPTED_SOURCES {
-                sources.push(*timestamp);
-            }
-        }
-        sources
+        let since = known.marks.range(..now).rev();
+        since
+            .take_while(|(_, marks)| !marks.contains(&Mark::Complete))
+            .map(|(timestamp, _)| *timestamp)
+            .take(INTERRUPTED_SOURCES)
+            .collect()
     }
 
     /// Whether the bucket's clock is ours: the condition for deleting anything.

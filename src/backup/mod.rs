@@ -10,6 +10,7 @@ mod bucket;
 mod commit;
 mod confirm;
 mod contents;
+mod copies;
 mod live;
 pub mod outcome;
 pub mod plan;
@@ -37,6 +38,7 @@ use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 use bucket::Bucket;
 pub use bucket::same_clock;
+use copies::Base;
 use outcome::{DatasetOutcome, Outcome, Refused};
 use times::Times;
 use upload::Work;
@@ -104,10 +106,11 @@ impl Run<'_> {
         }
 
         self.enter(outcome, Step::Snapshot);
-        // The mark is read back meanwhile: one question less to wait for.
-        let (taken, ours) = thread::scope(|scope| {
+        // The mark is read back meanwhile, and the last backup's manifest: two questions less to wait for.
+        let (taken, ours, base) = thread::scope(|scope| {
             let ours = scope.spawn(|| bucket.still_ours(self));
-            (snapshot::take(self), joined(ours))
+            let base = scope.spawn(|| Base::fetch(self, &bucket));
+            (snapshot::take(self), joined(ours), joined(base))
         });
         bucket.believe(ours);
         let snapshot = match taken {
@@ -147,7 +150,7 @@ impl Run<'_> {
         self.enter(outcome, Step::Upload);
         bucket.insist(self);
         let (works, export) = thread::scope(|scope| {
-            let bucket = &bucket;
+            let (bucket, base) = (&bucket, base.as_ref());
             let export = scope.spawn(|| confirm::export(self, bucket));
             let children: Vec<_> = examined
                 .into_iter()
@@ -157,6 +160,7 @@ impl Run<'_> {
                         Work {
                             run: self,
                             bucket,
+                            base,
                             snapshot,
                             name,
                             dataset,

@@ -14,6 +14,7 @@ use super::Run;
 use super::bucket::{Bucket, patterns};
 use super::times::Times;
 use super::upload::exclude;
+use crate::config::Remote;
 use crate::credentials::{APP_KEY, KEY_ID};
 use crate::exec::{Label, Privileges, Step, quote};
 use crate::host::Host;
@@ -124,20 +125,16 @@ impl Plan {
         );
         for (name, dataset) in &config.datasets {
             let prefix = manifest::dataset_prefix(&remote.prefix, name, timestamp);
-            let sources = match remote.incremental {
-                true => bucket.sources(timestamp),
-                false => Vec::new(),
-            };
-            let copy_from: Vec<String> = sources
-                .into_iter()
-                .map(|source| manifest::dataset_prefix(&remote.prefix, name, source))
-                .collect();
+            for source in sources(remote, bucket, timestamp) {
+                let from = manifest::dataset_prefix(&remote.prefix, name, source);
+                let copy = args::copy_within(program, remote, &from, &prefix)?;
+                self.push(run, Step::Upload, Some(name.to_string()), &copy, PRIVILEGES);
+            }
             let files = count(&config.subvolume.join(&dataset.path));
             let sync = Sync {
                 source: &snapshot.join(&dataset.path),
                 prefix: &prefix,
                 exclude: exclude(dataset.format),
-                copy_from: &copy_from,
                 tuning: Tuning::choose(files, remote.memory.bytes(), config.datasets.len() as u64),
                 checksum: false,
             };
@@ -250,6 +247,18 @@ impl Plan {
     }
 }
 
+/// What unchanged files would be copied from.
+fn sources(remote: &Remote, bucket: &Bucket, now: Timestamp) -> Vec<Timestamp> {
+    if !remote.incremental {
+        return Vec::new();
+    }
+    bucket
+        .base(now)
+        .into_iter()
+        .chain(bucket.interrupted(now))
+        .collect()
+}
+
 fn environment() -> Vec<String> {
     let fixed = clean_environment();
     let fixed = fixed
@@ -294,6 +303,10 @@ impl fmt::Display for Plan {
         writeln!(f, "#   {}", self.environment.join(" "))?;
         let small = SMALL_VARIABLES.map(|(name, value)| format!("{name}={value}"));
         writeln!(f, "# and every one but the uploads: {}", small.join(" "))?;
+        writeln!(
+            f,
+            "# what is piped in: marks and manifests, and for a copy the names of the files that are there already"
+        )?;
         for step in &self.steps {
             match &step.dataset {
                 Some(dataset) => writeln!(f, "\n# {} {dataset}", step.step)?,

@@ -6,6 +6,7 @@ use log::info;
 
 use super::bucket::Bucket;
 use super::contents::{self, Contents};
+use super::copies::{self, Base, Copies};
 use super::outcome::DatasetOutcome;
 use super::snapshot::Snapshot;
 use super::structure::Found;
@@ -13,6 +14,7 @@ use super::{Run, joined};
 use crate::config::{Dataset, DatasetName, Format};
 use crate::exec::{ChildError, Label, Step, Transfer};
 use crate::manifest;
+use crate::space::counted;
 use crate::tools::rclone::args::{self, Sync};
 use crate::tools::rclone::tuning::{Files, Tuning};
 use crate::tree::Tree;
@@ -31,6 +33,8 @@ pub struct Work<'a> {
     pub run: &'a Run<'a>,
     /// What the bucket said.
     pub bucket: &'a Bucket,
+    /// The last backup, whose unchanged files are copied.
+    pub base: Option<&'a Base>,
     /// The snapshot.
     pub snapshot: &'a Snapshot,
     /// The dataset's name.
@@ -82,10 +86,15 @@ impl Work<'_> {
     ) -> Result<(), (Step, String)> {
         let mut files = Files::default();
         found.tree.files().for_each(|(_, size)| files.add(size));
+        let copies = match self.bucket.open() {
+            Ok(()) => copies::choose(self.run, self.bucket, self.base, self.name, &found.tree),
+            // The upload says why.
+            Err(_) => Vec::new(),
+        };
         let (contents, upload) = thread::scope(|scope| {
             let reader = scope.spawn(|| self.timed(Step::Contents, || self.read(found)));
             let upload = self.timed(Step::Upload, || {
-                self.upload(files, &outcome.prefix, self.sources())
+                self.upload(files, &outcome.prefix, &copies)
             });
             (joined(reader), upload)
         });
@@ -124,38 +133,34 @@ impl Work<'_> {
         )
     }
 
-    fn sources(&self) -> Vec<String> {
-        let remote = &self.run.host.config.remote;
-        if !remote.incremental {
-            return Vec::new();
-        }
-        let sources = self.bucket.sources(self.run.timestamp).into_iter();
-        sources
-            .map(|timestamp| manifest::dataset_prefix(&remote.prefix, self.name, timestamp))
-            .collect()
-    }
-
-    /// Sends what must be sent. Where copying on the server fails, everything is sent.
-    fn upload(&self, files: Files, prefix: &str, sources: Vec<String>) -> Result<Transfer, String> {
+    /// Copies what can be copied, and sends what must be sent.
+    fn upload(&self, files: Files, prefix: &str, copies: &[Copies]) -> Result<Transfer, String> {
         self.bucket.open()?;
-        match self.sync(files, prefix, &sources, false) {
-            Err(error) if !sources.is_empty() && !stopped(&error) => {
-                let name = self.name.as_str();
-                info!(step = "upload", dataset = name; "{name}: with copies on the server: {error:#}; trying without");
-                self.sync(files, prefix, &[], false)
+        let (mut copied, mut left) = (0, files);
+        for one in copies {
+            let label = Label::of(Step::Upload, self.name);
+            let rclone = &self.run.ready.rclone;
+            match rclone.copy_within(label, &one.prefix, prefix, &one.names) {
+                Ok(()) => {
+                    copied += one.bytes;
+                    left = left.less(one.files);
+                }
+                Err(error) if stopped(&error) => return Err(format!("{error:#}")),
+                Err(error) => {
+                    let (name, files) = (self.name.as_str(), counted(one.files.count, "file"));
+                    info!(step = "upload", dataset = name; "{name}: {files} could not be copied from {} on the server and are sent: {error:#}", one.prefix);
+                }
             }
-            result => result,
         }
-        .map_err(|error| format!("{error:#}"))
+        let mut transfer = self
+            .sync(left, prefix, false)
+            .map_err(|error| format!("{error:#}"))?;
+        transfer.bytes += copied;
+        transfer.copied_bytes += copied;
+        Ok(transfer)
     }
 
-    fn sync(
-        &self,
-        files: Files,
-        prefix: &str,
-        copy_from: &[String],
-        checksum: bool,
-    ) -> anyhow::Result<Transfer> {
+    fn sync(&self, files: Files, prefix: &str, checksum: bool) -> anyhow::Result<Transfer> {
         let rclone = &self.run.ready.rclone;
         let children = self.run.host.config.datasets.len() as u64;
         let source = self.snapshot.path.join(&self.dataset.path);
@@ -163,7 +168,6 @@ impl Work<'_> {
             source: &source,
             prefix,
             exclude: exclude(self.dataset.format),
-            copy_from,
             tuning: Tuning::choose(files, self.run.host.config.remote.memory.bytes(), children),
             checksum,
         };
@@ -196,9 +200,7 @@ impl Work<'_> {
         let name = self.name.as_str();
         info!(step = "verify", dataset = name; "{name}: {difference}; sending again what differs");
         let transfer = self
-            .timed(Step::Upload, || {
-                self.sync(files, &outcome.prefix, &[], true)
-            })
+            .timed(Step::Upload, || self.sync(files, &outcome.prefix, true))
             .map_err(|error| failed(format!("{difference}; {error:#}")))?;
         outcome.transfer.bytes += transfer.bytes;
         outcome.transfer.files += transfer.files;

@@ -193,6 +193,18 @@ impl Rclone {
         }
     }
 
+    /// Copies files from one prefix to another on the server.
+    ///
+    /// # Errors
+    /// Any exit code but 0.
+    pub fn copy_within(&self, label: Label, from: &str, to: &str, names: &Payload) -> Result<()> {
+        let command = args::copy_within(&self.program, &self.remote, from, to)?;
+        let mut job = self.job(label, command);
+        job.stdin = Some(names.reader()?);
+        self.runner.run(job)?;
+        Ok(())
+    }
+
     /// Runs an upload or a download.
     ///
     /// # Errors

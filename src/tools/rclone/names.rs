@@ -20,6 +20,18 @@ pub fn refusal(path: &[u8]) -> Option<String> {
         .then(|| format!("its name holds the character {QUOTE} (U+201B), which rclone uses as its own quote and does not give back"))
 }
 
+/// A path that rclone prints and reads as it is, whatever the encoding: fit for a list of names.
+pub fn plain(path: &[u8]) -> Option<&str> {
+    let path = str::from_utf8(path).ok()?;
+    let as_it_is = |c: char| match c {
+        '\\' => false,
+        c if c.is_ascii() => !c.is_ascii_control(),
+        // What stands for a character that an encoding replaces is among symbols and full-width forms.
+        c => c.is_alphanumeric() && !('\u{FF00}'..='\u{FFEF}').contains(&c),
+    };
+    path.chars().all(as_it_is).then_some(path)
+}
+
 /// How the object of a path below the dataset prints in a listing for comparison.
 pub fn listed(path: &[u8]) -> String {
     let mut out = String::with_capacity(path.len());
@@ -79,6 +91,31 @@ mod tests {
             ("\u{FFFD}".as_bytes(), "\u{FFFD}"),
         ] {
             assert_eq!(listed(name), print);
+        }
+    }
+
+    #[test]
+    fn a_plain_name_prints_as_it_is_and_stands_on_one_line() {
+        for name in [
+            "dump.rdb",
+            "appendonlydir/a.aof",
+            " # x ;",
+            "ü/日本",
+            "*?[]{}",
+        ] {
+            assert_eq!(plain(name.as_bytes()), Some(name));
+            assert_eq!(listed(name.as_bytes()), name);
+        }
+        for name in [
+            &b"a\nb"[..],
+            b"\xff",
+            "␊".as_bytes(),
+            "．".as_bytes(),
+            b"a\\b",
+            b"\x7f",
+            "‛".as_bytes(),
+        ] {
+            assert_eq!(plain(name), None);
         }
     }
 

@@ -32,6 +32,14 @@ impl Files {
         self.count += 1;
         self.large += u64::from(size > CUTOFF);
     }
+
+    /// Without these.
+    pub fn less(self, others: Self) -> Self {
+        Self {
+            count: self.count.saturating_sub(others.count),
+            large: self.large.saturating_sub(others.large),
+        }
+    }
 }
 
 /// What rclone is told.

@@ -14,6 +14,7 @@ use super::plain;
 use super::stored::{
     assert_complete, assert_half, assert_stored, entries, keys_below, run_again, timestamp,
 };
+use crate::support::a_new_second;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -94,6 +95,81 @@ fn unchanged_files_are_copied_on_the_server_with_rclone_1_60() {
 #[test]
 fn unchanged_files_are_copied_on_the_server_with_rclone_1_75() {
     unchanged_files_are_copied_on_the_server(Rclone::New);
+}
+
+#[track_caller]
+fn what_the_server_will_not_copy_is_sent(rclone: Rclone) {
+    let (bed, relay) = filled(rclone);
+    stored(&bed);
+    let refused = relay.rule(Rule::on("PUT").path("/falkordb-").copies().status(403));
+    run_again(&bed, 0);
+    assert!(relay.hits(refused) > 0);
+    let manifest = assert_complete(&bed);
+    assert_stored(&bed, &manifest, "falkordb", &bed.dataset("falkordb"), &[]);
+}
+
+#[test]
+fn what_the_server_will_not_copy_is_sent_with_rclone_1_60() {
+    what_the_server_will_not_copy_is_sent(Rclone::Old);
+}
+
+#[test]
+fn what_the_server_will_not_copy_is_sent_with_rclone_1_75() {
+    what_the_server_will_not_copy_is_sent(Rclone::New);
+}
+
+/// At 150 ms a file after the other would take hours where there are many.
+#[track_caller]
+fn many_copies_are_under_way_at_once(rclone: Rclone) {
+    const MANY: usize = 300;
+    let (bed, relay) = filled(rclone);
+    for n in 0..MANY {
+        write(
+            &bed.dataset("falkordb"),
+            &format!("many/{n}"),
+            &bytes(n, 100),
+        );
+    }
+    stored(&bed);
+    relay.forget_requests();
+    let held = relay.rule(Rule::on("PUT").path("/many/").copies().stall());
+    a_new_second(&bed);
+    let run = bed.spawn(&["run"]).expect("it starts");
+    relay
+        .wait_for_hits(held, 100, LIMIT)
+        .expect("a hundred are asked for before the first is answered");
+    relay.remove(held);
+    let ran = run.wait_timeout(LIMIT).expect("it ends");
+    assert_eq!(ran.code, Some(0), "{ran}");
+    // A copy and a question or two for each.
+    let asked = relay.requests();
+    let asked = asked.iter().filter(|r| r.path.contains("/many/")).count();
+    assert!(asked <= 3 * MANY, "{asked}");
+}
+
+#[test]
+fn many_copies_are_under_way_at_once_with_rclone_1_60() {
+    many_copies_are_under_way_at_once(Rclone::Old);
+}
+
+#[test]
+fn many_copies_are_under_way_at_once_with_rclone_1_75() {
+    many_copies_are_under_way_at_once(Rclone::New);
+}
+
+/// Names that a list of lines cannot hold are sent; a manifest that is none costs the saving and nothing else.
+#[test]
+fn a_last_manifest_that_cannot_be_read_means_that_everything_is_sent() {
+    let (bed, relay) = filled(Rclone::Old);
+    let first = stored(&bed);
+    let key = format!("manifests/{first}.json");
+    bed.s3()
+        .put(bed.bucket(), &key, b"{\"schema\":")
+        .expect("put");
+    let copies = relay.rule(Rule::on("PUT").copies().status(500));
+    let ran = run_again(&bed, 0);
+    assert_eq!(relay.hits(copies), 0);
+    assert!(ran.stderr.contains(&key), "{ran}");
 }
 
 #[track_caller]

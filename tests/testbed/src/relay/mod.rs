@@ -36,6 +36,8 @@ pub struct Request {
     pub query: String,
     /// The access key that signed it.
     pub key_id: Option<String>,
+    /// Whether it copies an object on the server.
+    pub is_copy: bool,
     /// What was answered; `None` while it is under way and when nothing was.
     pub status: Option<u16>,
 }
@@ -62,6 +64,7 @@ impl Request {
             path: decode(path),
             query: query.to_owned(),
             key_id,
+            is_copy: head.get("x-amz-copy-source").is_some(),
             status: None,
         }
     }

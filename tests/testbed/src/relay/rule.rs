@@ -19,6 +19,8 @@ pub struct Match {
     pub query_contains: Option<String>,
     /// Matches requests signed by any other key, and unsigned ones.
     pub key_id_is_not: Option<String>,
+    /// Matches copies on the server alone.
+    pub is_copy: bool,
 }
 
 impl Match {
@@ -33,6 +35,7 @@ impl Match {
             .is_none_or(|method| *method == request.method)
             && within(&self.path_contains, &request.path)
             && within(&self.query_contains, &request.query)
+            && (!self.is_copy || request.is_copy)
             && self
                 .key_id_is_not
                 .as_ref()
@@ -118,6 +121,13 @@ impl Builder {
     #[must_use]
     pub fn key_id_is_not(mut self, id: &str) -> Self {
         self.when.key_id_is_not = Some(id.to_owned());
+        self
+    }
+
+    /// Only those that copy on the server.
+    #[must_use]
+    pub fn copies(mut self) -> Self {
+        self.when.is_copy = true;
         self
     }
 
