@@ -34,7 +34,7 @@ const CHECKS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// One of our own commands, without words.
+/// One of our own commands, given its words.
 type Part = fn(&[&str]) -> Result<ExitCode>;
 
 /// Runs all of them, whatever fails, and says at the end what did.
