@@ -125,12 +125,12 @@ impl Plan {
         );
         for (name, dataset) in &config.datasets {
             let prefix = manifest::dataset_prefix(&remote.prefix, name, timestamp);
+            let (files, largest) = count(&config.subvolume.join(&dataset.path));
             for source in sources(remote, bucket, timestamp) {
                 let from = manifest::dataset_prefix(&remote.prefix, name, source);
-                let copy = args::copy_within(program, remote, &from, &prefix)?;
+                let copy = args::copy_within(program, remote, &from, &prefix, largest)?;
                 self.push(run, Step::Upload, Some(name.to_string()), &copy, PRIVILEGES);
             }
-            let files = count(&config.subvolume.join(&dataset.path));
             let sync = Sync {
                 source: &snapshot.join(&dataset.path),
                 prefix: &prefix,
@@ -168,7 +168,7 @@ impl Plan {
             run,
             Step::Commit,
             None,
-            &args::cat(program, remote, &manifest)?,
+            &args::cat(program, remote, &manifest::folder(&remote.prefix))?,
             PRIVILEGES,
         );
         self.push(
@@ -277,9 +277,9 @@ fn environment() -> Vec<String> {
         .collect()
 }
 
-/// Counts the live files: an estimate of what the snapshot will hold.
-fn count(directory: &Path) -> Files {
-    let mut files = Files::default();
+/// Counts the live files, and finds the largest: an estimate of what the snapshot will hold.
+fn count(directory: &Path) -> (Files, u64) {
+    let (mut files, mut largest) = (Files::default(), 0);
     let mut pending = vec![directory.to_owned()];
     while let Some(directory) = pending.pop() {
         let Ok(entries) = std::fs::read_dir(&directory) else {
@@ -288,12 +288,15 @@ fn count(directory: &Path) -> Files {
         for entry in entries.flatten() {
             match entry.metadata() {
                 Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => files.add(metadata.len()),
+                Ok(metadata) if metadata.is_file() => {
+                    files.add(metadata.len());
+                    largest = largest.max(metadata.len());
+                }
                 _ => {}
             }
         }
     }
-    files
+    (files, largest)
 }
 
 impl fmt::Display for Plan {

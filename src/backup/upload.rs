@@ -140,7 +140,7 @@ impl Work<'_> {
         for one in copies {
             let label = Label::of(Step::Upload, self.name);
             let rclone = &self.run.ready.rclone;
-            match rclone.copy_within(label, &one.prefix, prefix, &one.names) {
+            match rclone.copy_within(label, &one.prefix, prefix, &one.names, one.largest) {
                 Ok(()) => {
                     copied += one.bytes;
                     left = left.less(one.files);
@@ -152,9 +152,12 @@ impl Work<'_> {
                 }
             }
         }
-        let mut transfer = self
-            .sync(left, prefix, false)
-            .map_err(|error| format!("{error:#}"))?;
+        let mut transfer = match left.count {
+            0 => Transfer::default(),
+            _ => self
+                .sync(left, prefix, false)
+                .map_err(|error| format!("{error:#}"))?,
+        };
         transfer.bytes += copied;
         transfer.copied_bytes += copied;
         Ok(transfer)

@@ -25,6 +25,9 @@ pub const SMALL_VARIABLES: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", 
 /// A copy on the server takes three round trips and no memory of ours: at 150 ms, 20,000 files take a minute and a half.
 const COPIES_AT_ONCE: u32 = 128;
 
+/// What one request may copy, with room to spare.
+const LARGEST_COPY: u64 = 4 << 30;
+
 /// A question is asked again after 503 for some ten seconds, and once more from the start.
 const SMALL_RETRIES: [&str; 4] = ["--retries", "2", "--low-level-retries", "4"];
 
@@ -98,12 +101,18 @@ pub fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> 
     Ok(finish(limited(cmd, remote), remote))
 }
 
-/// `rclone copy` between two prefixes: on the server, the names on stdin. One listing of the source, then a copy and
-/// one or two questions for each file, as many at once as a long link needs; no byte passes through us.
+/// `rclone copy` between two prefixes: on the server, the names on stdin. A copy and one (1.75) or two questions (1.60)
+/// for each file, as many at once as a long link needs; no byte passes through us. `largest` is the largest file's size.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn copy_within(rclone: &Path, remote: &Remote, from: &str, to: &str) -> Result<Command> {
+pub fn copy_within(
+    rclone: &Path,
+    remote: &Remote,
+    from: &str,
+    to: &str,
+    largest: u64,
+) -> Result<Command> {
     let sh = Shell::new()?;
     let (source, target) = (at(remote, from), at(remote, to));
     let at_once = COPIES_AT_ONCE.to_string();
@@ -119,6 +128,11 @@ pub fn copy_within(rclone: &Path, remote: &Remote, from: &str, to: &str) -> Resu
     // What cannot be copied is sent.
     .args(["--retries", "1"])
     .args(["--stats", "1s", "--stats-log-level", "NOTICE"]);
+    // Without a listing nor a question about the source its size is not known, and above 5 GiB a copy goes in parts.
+    let cmd = match largest < LARGEST_COPY {
+        true => cmd.args(["--no-traverse", "--s3-no-head-object"]),
+        false => cmd,
+    };
     Ok(finish(cmd, remote))
 }
 
@@ -284,28 +298,17 @@ pub fn stat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
 pub fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, key));
     let cmd = common(cmd!(sh, "{rclone} rcat {target}"), remote, STORE_ENCODING)
-        .args(["--streaming-upload-cutoff", "32M"])
+        // Whoever must know whether it arrived reads it back.
+        .args(["--streaming-upload-cutoff", "32M", "--s3-no-head"])
         .args(SMALL_RETRIES);
     Ok(finish(cmd, remote))
 }
 
-/// One object to stdout.
+/// Objects of a folder to stdout, their names on stdin: one request each, no listing, no HEAD.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn cat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, key));
-    Ok(finish(
-        common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING).args(SMALL_RETRIES),
-        remote,
-    ))
-}
-
-/// Several objects of a folder to stdout, their names on stdin: one request each, no listing, no HEAD.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn cat_all(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
+pub fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING)
         .args([

@@ -121,7 +121,9 @@ impl Rclone {
     /// # Errors
     /// Where it is not there or cannot be read.
     pub fn get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
-        self.stream(label, args::cat(&self.program, &self.remote, key)?, take)
+        let at = key.rfind('/').map_or(0, |slash| slash + 1);
+        let (folder, name) = key.split_at(at);
+        self.stream(label, folder, &[name], take)
             .with_context(|| format!("reading {key}"))
     }
 
@@ -136,19 +138,22 @@ impl Rclone {
         names: &[String],
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
-        let context = || format!("reading {} objects below {folder}", names.len());
-        let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))
-            .with_context(context)?;
-        let command = args::cat_all(&self.program, &self.remote, folder)?;
-        let mut job = self.small(label, command);
-        job.stdin = Some(list.reader().with_context(context)?);
-        job.stdout = Stdout::Bytes(take);
-        self.runner.run(job).with_context(context)?;
-        Ok(())
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.stream(label, folder, &names, take)
+            .with_context(|| format!("reading {} objects below {folder}", names.len()))
     }
 
-    fn stream(&self, label: Label, command: Command, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+    fn stream(
+        &self,
+        label: Label,
+        folder: &str,
+        names: &[&str],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<()> {
+        let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))?;
+        let command = args::cat(&self.program, &self.remote, folder)?;
         let mut job = self.small(label, command);
+        job.stdin = Some(list.reader()?);
         job.stdout = Stdout::Bytes(take);
         self.runner.run(job)?;
         Ok(())
@@ -197,8 +202,15 @@ impl Rclone {
     ///
     /// # Errors
     /// Any exit code but 0.
-    pub fn copy_within(&self, label: Label, from: &str, to: &str, names: &Payload) -> Result<()> {
-        let command = args::copy_within(&self.program, &self.remote, from, to)?;
+    pub fn copy_within(
+        &self,
+        label: Label,
+        from: &str,
+        to: &str,
+        names: &Payload,
+        largest: u64,
+    ) -> Result<()> {
+        let command = args::copy_within(&self.program, &self.remote, from, to, largest)?;
         let mut job = self.job(label, command);
         job.stdin = Some(names.reader()?);
         self.runner.run(job)?;
