@@ -212,7 +212,8 @@ in
             ${lib.concatMapStringsSep " or " (name: "${here}.settings.datasets.${name}.check") (
               builtins.attrNames settings.datasets
             )}
-            (README.md has two that are tried), or drill by hand.
+            (README.md has two that are tried; a dataset that is defined replaces the default ones, so
+            define all of them), or drill by hand.
           '';
         }
         {

@@ -5,6 +5,7 @@ let
     check
     checked
     default
+    evaluate
     failed
     of
     units
@@ -196,6 +197,33 @@ in
       After = "opencode-backup.service network-online.target podman.socket";
       Wants = "network-online.target podman.socket";
       path = "podman";
+      failed = [ ];
+    };
+  };
+  "on the host's profile a check is all that there is to say" = {
+    expr =
+      let
+        config = evaluate [
+          ../../hetzner-vps.nix
+          {
+            services.opencode-backup = {
+              drill.enable = true;
+              settings.datasets.valkey = { inherit check; };
+            };
+          }
+        ];
+      in
+      {
+        datasets = builtins.attrNames config.services.opencode-backup.settings.datasets;
+        inherit (config.services.opencode-backup.settings.datasets.valkey) path;
+        failed = failed config;
+      };
+    expected = {
+      datasets = [
+        "falkordb"
+        "valkey"
+      ];
+      path = "containers/valkey";
       failed = [ ];
     };
   };
