@@ -16,9 +16,9 @@ use crate::manifest::{self, Mark, Started};
 use crate::preflight::Check;
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
-use crate::tools::rclone::Answer;
 use crate::tools::rclone::args::literal;
 use crate::tools::rclone::payload::Payload;
+use crate::tools::rclone::{self, Answer};
 
 /// How far the server's clock may be from ours before nothing is deleted any more.
 const CLOCK_TOLERANCE: i64 = 60 * 60;
@@ -51,12 +51,17 @@ impl Bucket {
             .ready
             .rclone
             .ask(Label::new(Step::Mark), &patterns(run))
-            .map(|answer| Known::read(run, answer));
+            .map(|answer| Known::read(run, answer))
+            .map_err(|error| {
+                let said = format!("{error:#}");
+                let advice = rclone::advice(&said);
+                format!("the bucket cannot be asked ({advice}): {said}")
+            });
         if let (Err(error), None) = (&answer, run.host.interrupt.signal()) {
-            warn!(step = "mark"; "the bucket cannot be asked: {error:#}; taking the snapshot all the same");
+            warn!(step = "mark"; "{error}; taking the snapshot all the same");
         }
         Self {
-            answer: answer.map_err(|error| format!("the bucket cannot be asked: {error:#}")),
+            answer,
             marked: Err(NOT_TRIED.to_owned()),
             again: OnceLock::new(),
         }

@@ -7,9 +7,8 @@ use crate::exec::{Job, Label, Stdout, Step};
 use crate::host::Host;
 use crate::manifest;
 use crate::timestamp::Timestamp;
-use crate::tools::rclone::args;
 use crate::tools::rclone::payload::Payload;
-use crate::tools::rclone::{PRIVILEGES, Rclone};
+use crate::tools::rclone::{self, PRIVILEGES, Rclone, args};
 
 /// Debian 12's; nothing older was tried.
 const OLDEST: (u32, u32) = (1, 60);
@@ -79,11 +78,9 @@ pub fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
     let answer = match rclone.ask(label(), &[format!("/{}{PROBE}", args::literal(&folder))]) {
         Ok(answer) => answer,
         Err(error) => {
-            checks.push(Check::unmet(
-                "the bucket can be listed",
-                format!("{bucket}: {error:#}"),
-                "check remote.bucket and remote.endpoint (both are per region), and that the key may listFiles in this bucket",
-            ));
+            let found = format!("{bucket}: {error:#}");
+            let remedy = rclone::advice(&found);
+            checks.push(Check::unmet("the bucket can be listed", found, remedy));
             return checks;
         }
     };
@@ -132,7 +129,7 @@ pub fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
             format!("{error:#}"),
             "give the key the right deleteFiles, or unset remote_days",
         ),
-        (Err(error), false) if refused(&error) => Check::ok(
+        (Err(error), false) if rclone::refused(&format!("{error:#}")) => Check::ok(
             what,
             format!("no, and none needs to be: a stolen key cannot delete backups, though it could overwrite them ({key} stays)"),
         ),
@@ -176,14 +173,6 @@ fn versions(found: anyhow::Result<Vec<String>>, now: Timestamp) -> Check {
             format!("they stay for a while as hidden versions; {rule}"),
         ),
     }
-}
-
-/// What S3 says where a key lacks a right.
-fn refused(error: &anyhow::Error) -> bool {
-    let text = format!("{error:#}");
-    ["AccessDenied", "Access Denied", "403", "Forbidden"]
-        .iter()
-        .any(|word| text.contains(word))
 }
 
 fn clock(server: Option<Timestamp>, now: Timestamp) -> Check {

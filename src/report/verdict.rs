@@ -103,9 +103,14 @@ fn story(outcome: &Outcome) -> Vec<String> {
         }
         _ => {}
     }
+    let mut told = Told::default();
     for dataset in &outcome.datasets {
         parts.push(match &dataset.error {
-            Some(error) => format!("{} is not safely stored: {error}", dataset.name),
+            Some(error) => format!(
+                "{} is not safely stored{}",
+                dataset.name,
+                told.because(error)
+            ),
             None => format!(
                 "{}: {}, {}",
                 dataset.name,
@@ -115,7 +120,7 @@ fn story(outcome: &Outcome) -> Vec<String> {
         });
     }
     if let Some(Err(error)) = &outcome.commit {
-        parts.push(format!("no manifest: {error}"));
+        parts.push(format!("no manifest{}", told.because(error)));
     }
     if let Some(export) = &outcome.export {
         parts.push(
@@ -144,6 +149,20 @@ fn story(outcome: &Outcome) -> Vec<String> {
         _ => {}
     }
     parts
+}
+
+/// The reasons that were given: a bucket that cannot be asked fails everything, and one sentence of why is enough.
+#[derive(Default)]
+struct Told<'a>(Vec<&'a str>);
+
+impl<'a> Told<'a> {
+    fn because(&mut self, error: &'a str) -> String {
+        if self.0.contains(&error) {
+            return ", for the same reason".to_owned();
+        }
+        self.0.push(error);
+        format!(": {error}")
+    }
 }
 
 /// What somebody should look at, though it failed nothing.

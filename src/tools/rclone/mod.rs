@@ -31,6 +31,30 @@ const SMALL: Duration = Duration::from_secs(10 * 60);
 /// How often a small object is tried again from the start, beyond rclone's own retries.
 const ATTEMPTS: u32 = 2;
 
+/// What S3 says where a key is wrong, or lacks a right; a server behind it may say no more than the status.
+const REFUSALS: [&str; 6] = [
+    "SignatureDoesNotMatch",
+    "InvalidAccessKeyId",
+    "AccessDenied",
+    "Access Denied",
+    "Forbidden",
+    "403",
+];
+
+/// Whether it was the key that was refused, by what was said.
+pub fn refused(said: &str) -> bool {
+    REFUSALS.iter().any(|word| said.contains(word))
+}
+
+/// What to do where the bucket does not answer as it should, by what was said.
+pub fn advice(said: &str) -> &'static str {
+    if refused(said) {
+        "the key is refused: compare B2_KEY_ID and B2_APP_KEY with the application key, and check remote.bucket and that the key may listFiles in this bucket"
+    } else {
+        "check remote.bucket and remote.endpoint, which are per region, and the network"
+    }
+}
+
 /// rclone at a place, with a remote.
 #[derive(Clone)]
 pub struct Rclone {

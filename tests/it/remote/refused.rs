@@ -22,11 +22,20 @@ fn a_wrong_key_stores_nothing_keeps_the_snapshot_and_is_told() {
         assert!(relay.hits(rule) > 0, "{ran}");
         let why = [
             "falkordb is not safely stored: the bucket cannot be asked",
-            "valkey is not safely stored: the bucket cannot be asked",
+            "valkey is not safely stored, for the same reason",
             "InvalidAccessKeyId",
+            "compare B2_KEY_ID and B2_APP_KEY",
             "is kept",
         ];
         assert_nothing_committed(&bed, &ran, &why);
+        // Once in the one sentence that is read at three in the morning.
+        let state = bed.state().expect("a state file");
+        let verdict = state["verdict"].as_str().unwrap_or_default();
+        assert_eq!(verdict.matches("compare B2_KEY_ID").count(), 1, "{verdict}");
+        for word in ["valkey is not safely stored", "no manifest"] {
+            let same = format!("{word}, for the same reason");
+            assert!(verdict.contains(&same), "{same:?}: {verdict}");
+        }
         assert_eq!(bed.keys().expect("keys"), [""; 0], "{ran}");
     }
 }

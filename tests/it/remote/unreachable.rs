@@ -35,7 +35,7 @@ fn an_endpoint_that_is_down_costs_the_upload_and_not_the_snapshot() {
         let ran = bed.run(&["run"]).expect("started");
         let why = [
             "falkordb is not safely stored: the bucket cannot be asked",
-            "valkey is not safely stored: the bucket cannot be asked",
+            "valkey is not safely stored, for the same reason",
             "connection refused",
             "is kept",
             "its object cannot be confirmed",
@@ -180,7 +180,7 @@ fn a_service_that_is_busy_for_ever_is_named_and_the_snapshot_is_kept() {
         assert!(relay.hits(rule) > 0, "{ran}");
         let why = [
             "falkordb is not safely stored: the bucket cannot be asked",
-            "valkey is not safely stored: the bucket cannot be asked",
+            "valkey is not safely stored, for the same reason",
             "SlowDown",
             "503",
             "is kept",

@@ -219,7 +219,7 @@ def a_wrong_key():
     right = ENV_FILE.read_text()
     ENV_FILE.write_text(right.replace("B2_APP_KEY=vm-", "B2_APP_KEY=wrong-"))
     try:
-        refused(5, "403", "SignatureDoesNotMatch")
+        refused(5, "the key is refused: compare B2_KEY_ID and B2_APP_KEY", "403", "SignatureDoesNotMatch")
     finally:
         ENV_FILE.write_text(right)
 
