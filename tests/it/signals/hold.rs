@@ -164,7 +164,11 @@ impl Hold {
                 .query("delimiter=&max-keys=1000&prefix=falkordb-")
                 .stall(),
             Stage::Commit => Rule::on("PUT").path("Z.json").stall(),
-            Stage::ReadBack => Rule::on("GET").path("Z.json").stall(),
+            // The last backup's manifest is read first, where there is one.
+            Stage::ReadBack => Rule::on("GET")
+                .path("Z.json")
+                .skip(usize::from(!self.committed.is_empty()))
+                .stall(),
             Stage::Withdraw => Rule::on("DELETE").path(".started.json").stall(),
             _ => return None,
         })
