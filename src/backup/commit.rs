@@ -64,6 +64,7 @@ pub fn write(
     store(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
     if complete {
         info!(step = "commit"; "{key} is written and reads back");
+        bucket.withdraw(run);
     } else {
         info!(step = "commit"; "{key} says which datasets are safely stored");
     }

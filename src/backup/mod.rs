@@ -192,11 +192,7 @@ impl Run<'_> {
         outcome.commit = Some(commit);
         if stored {
             self.enter(outcome, Step::Retention);
-            // The mark goes meanwhile: there is a manifest.
-            outcome.retention = Some(thread::scope(|scope| {
-                scope.spawn(|| bucket.withdraw(self));
-                prune::all(self, &bucket, &snapshot.subvolume)
-            }));
+            outcome.retention = Some(prune::all(self, &bucket, &snapshot.subvolume));
         }
     }
 

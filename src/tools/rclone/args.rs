@@ -28,6 +28,14 @@ const COPIES_AT_ONCE: u32 = 128;
 /// What one request may copy, with room to spare.
 const LARGEST_COPY: u64 = 4 << 30;
 
+/// Names on stdin, a line each; no listing, and no HEAD before the request itself.
+const LISTED: [&str; 4] = [
+    "--files-from-raw",
+    "-",
+    "--no-traverse",
+    "--s3-no-head-object",
+];
+
 /// A question is asked again after 503 for some ten seconds, and once more from the start.
 const SMALL_RETRIES: [&str; 4] = ["--retries", "2", "--low-level-retries", "4"];
 
@@ -321,7 +329,19 @@ pub fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
     Ok(finish(cmd, remote))
 }
 
-/// Deletes one object.
+/// Deletes objects of a folder, their names on stdin: one request each, nothing is asked before.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn delete_listed(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, folder));
+    let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING)
+        .args(LISTED)
+        .args(SMALL_RETRIES);
+    Ok(finish(cmd, remote))
+}
+
+/// Deletes one object, whatever its name; rclone asks about it first, twice.
 ///
 /// # Errors
 /// Where no shell state can be had.
