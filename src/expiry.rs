@@ -280,13 +280,13 @@ impl<'a> Expiry<'a> {
         self.rclone.put(label(), &mark, &payload)?;
         for manifest in [Mark::Complete, Mark::Partial] {
             self.rclone
-                .delete(label(), &manifest.key(prefix, timestamp))?;
+                .delete_if_there(label(), &manifest.key(prefix, timestamp))?;
         }
         for data in &known.prefixes {
             self.rclone.delete_below(label(), data)?;
         }
         if let Some(export) = &known.export {
-            self.rclone.delete(label(), export)?;
+            self.rclone.delete_if_there(label(), export)?;
         }
         self.rclone.delete(label(), &mark)
     }

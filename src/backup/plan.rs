@@ -175,7 +175,7 @@ impl Plan {
             run,
             Step::Commit,
             None,
-            &args::delete_listed(program, remote, &manifest::folder(&remote.prefix))?,
+            &args::delete(program, remote, &started)?,
             PRIVILEGES,
         );
         Ok(())

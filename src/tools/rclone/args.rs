@@ -329,19 +329,8 @@ pub fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
     Ok(finish(cmd, remote))
 }
 
-/// Deletes objects of a folder, their names on stdin: one request each, nothing is asked before.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn delete_listed(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, folder));
-    let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING)
-        .args(LISTED)
-        .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
-}
-
-/// Deletes one object, whatever its name; rclone asks about it first, twice.
+/// Deletes one object. rclone asks about it first, twice; a list on stdin would spare that, and a list that is lost on
+/// its way must not decide what is deleted.
 ///
 /// # Errors
 /// Where no shell state can be had.

@@ -183,30 +183,16 @@ impl Rclone {
         Ok(())
     }
 
-    /// Deletes one object, if it is there.
+    /// Deletes one object.
     ///
     /// # Errors
-    /// Where it cannot be deleted.
+    /// Where it is not there or cannot be deleted.
     pub fn delete(&self, label: Label, key: &str) -> Result<()> {
-        let what = || format!("deleting {key}");
-        let at = key.rfind('/').map_or(0, |slash| slash + 1);
-        let (folder, name) = key.split_at(at);
-        // A name that no line can hold would name something else.
-        if names::plain(key.as_bytes()).is_none() {
-            if self.stat(label.clone(), key)?.is_some() {
-                let command = args::delete(&self.program, &self.remote, key)?;
-                self.runner
-                    .run(self.small(label, command))
-                    .with_context(what)?;
-            }
-            return Ok(());
-        }
-        let list = Payload::write(|writer| writer.write_all(name.as_bytes()))?;
-        let command = args::delete_listed(&self.program, &self.remote, folder)?;
-        let mut job = self.small(label, command);
-        job.stdin = Some(list.reader()?);
-        self.runner.run(job).with_context(what)?;
-        Ok(())
+        let job = self.small(label, args::delete(&self.program, &self.remote, key)?);
+        self.runner
+            .run(job)
+            .map(|_| ())
+            .with_context(|| format!("deleting {key}"))
     }
 
     /// Deletes all below a prefix. Nothing there is no error.
@@ -222,6 +208,17 @@ impl Rclone {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(3) => Ok(()),
             Err(error) => Err(error).with_context(|| format!("deleting what is below {below}")),
+        }
+    }
+
+    /// Deletes one object, if it is there.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub fn delete_if_there(&self, label: Label, key: &str) -> Result<()> {
+        match self.stat(label.clone(), key)? {
+            Some(_) => self.delete(label, key),
+            None => Ok(()),
         }
     }
 
