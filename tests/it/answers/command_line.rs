@@ -194,6 +194,8 @@ fn quiet_says_nothing_of_what_went_well_and_everything_of_what_did_not() {
 #[test]
 fn verbose_shows_the_commands_and_twice_what_the_tools_say() {
     let bed = bed();
+    // A second run would have nothing to send.
+    bed.set("remote.incremental", false).expect("set");
     let plain = expect(&bed, &["run"], 0);
     assert!(!plain.stderr.contains("debug: "), "{plain}");
     let once = expect(&bed, &["run", "-v"], 0);

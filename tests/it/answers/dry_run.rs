@@ -197,7 +197,7 @@ fn a_plan_for_a_bucket_that_cannot_be_asked_says_so() {
         .expect("set");
     let ran = expect(&bed, &["run", "--dry-run"], 0);
     assert!(
-        ran.stdout.contains("# note: the bucket cannot be asked: "),
+        ran.stdout.contains("# note: the bucket cannot be asked ("),
         "{ran}"
     );
     assert!(

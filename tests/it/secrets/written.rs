@@ -133,6 +133,8 @@ fn a_tool_that_prints_its_whole_environment_shows_no_key() {
     let bed = bed();
     with_openai(&bed, &[]);
     quick(&bed);
+    // A second run would have nothing to send.
+    bed.set("remote.incremental", false).expect("a setting");
     wrap(
         &bed,
         "rclone",
