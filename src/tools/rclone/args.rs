@@ -319,12 +319,7 @@ pub fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
 pub fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING)
-        .args([
-            "--files-from-raw",
-            "-",
-            "--no-traverse",
-            "--s3-no-head-object",
-        ])
+        .args(LISTED)
         .args(SMALL_RETRIES);
     Ok(finish(cmd, remote))
 }
