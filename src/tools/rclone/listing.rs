@@ -126,7 +126,7 @@ impl Rclone {
         }
     }
 
-    /// Lists all below a prefix, names as [`names::listed`] gives them, with the MD5 of each.
+    /// Lists all below a prefix, names as [`super::names::listed`] gives them, with the MD5 of each.
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
