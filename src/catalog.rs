@@ -227,7 +227,10 @@ pub fn merge(
             let summary = remote.summaries.get(&timestamp);
             let marks = remote.marks.get(&timestamp);
             let sum = |of: fn(&manifest::DatasetSummary) -> u64| {
-                summary.map(|summary| summary.datasets.iter().map(of).sum())
+                summary.map(|summary| {
+                    let each = summary.datasets.iter().map(of);
+                    each.fold(0, u64::saturating_add)
+                })
             };
             Row {
                 timestamp: Some(timestamp),

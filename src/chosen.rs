@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::catalog::Remote;
 use crate::config::Config;
@@ -87,10 +87,19 @@ impl Chosen {
     pub fn manifest(self, step: Step, rclone: &Rclone, config: &Config) -> Result<Stored> {
         let prefix = &config.remote.prefix;
         let key = self.mark.key(prefix, self.timestamp);
-        Stored::read(prefix, self.timestamp, |take| {
+        let stored = Stored::read(prefix, self.timestamp, |take| {
             rclone.get(Label::new(step), &key, take)
         })
-        .map_err(|error| error.context(format!("reading {key}")))
+        .with_context(|| format!("reading {key}"))?;
+        ensure!(
+            !stored.datasets.is_empty(),
+            "{key} holds no dataset: it is no backup"
+        );
+        ensure!(
+            stored.complete == (self.mark == Mark::Complete),
+            "{key} says of itself what its name denies: it is no manifest of ours"
+        );
+        Ok(stored)
     }
 }
 

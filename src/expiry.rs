@@ -19,6 +19,7 @@ use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
 use crate::tools::rclone::Rclone;
 use crate::tools::rclone::payload::Payload;
+use crate::tree::shown;
 
 /// An interrupted run is left alone for a day: it may still be under way on a slow link.
 const UNDER_WAY: i64 = 24 * 60 * 60;
@@ -108,7 +109,9 @@ impl<'a> Expiry<'a> {
             // Not read, so neither too old nor needed among the newest: whose it is decides nothing.
             None => Standing::Ours(0),
             Some(Some(host)) if *host == self.host.name => Standing::Ours(0),
-            Some(Some(host)) => Standing::Foreign(format!("of the host {host}")),
+            Some(Some(host)) => {
+                Standing::Foreign(format!("of the host {}", shown(host.as_bytes())))
+            }
             Some(None) => Standing::Foreign("it cannot be read".to_owned()),
         };
         Candidate {
@@ -135,11 +138,16 @@ impl<'a> Expiry<'a> {
                     .map(|(timestamp, _)| mark.name(*timestamp))
                     .collect()
             };
+            let mut unreadable = BTreeSet::new();
             for mark in [Mark::Complete, Mark::Partial] {
                 let summaries =
                     self.read_each(&folder, &names(mark), Summary::read_one, |summary| {
                         mark.name(summary.head.timestamp)
                     })?;
+                let read = summaries.iter().map(|summary| summary.head.timestamp);
+                let read: BTreeSet<Timestamp> = read.collect();
+                let there = batch.iter().filter(|(_, marks)| marks.contains(&mark));
+                unreadable.extend(there.map(|(at, _)| *at).filter(|at| !read.contains(at)));
                 for summary in summaries {
                     self.enter_summary(&summary);
                 }
@@ -155,6 +163,10 @@ impl<'a> Expiry<'a> {
             }
             for (timestamp, _) in batch {
                 self.known.entry(*timestamp).or_default();
+            }
+            // A newer format, or damage: whatever the mark beside it says, nobody knows what would go.
+            for timestamp in unreadable {
+                self.known.insert(timestamp, Belongings::default());
             }
         }
         Ok(())
@@ -297,10 +309,10 @@ impl<'a> Expiry<'a> {
         for row in rows.iter().filter(|row| row.delete.is_some()) {
             if let Some(signal) = self.host.interrupt.signal() {
                 failed.push(format!(
-                    "stopped before {} because we received {signal}",
+                    "{}: it stays, since we received {signal}",
                     row.name
                 ));
-                break;
+                continue;
             }
             match self.delete(row.timestamp) {
                 Ok(()) => {

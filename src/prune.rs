@@ -51,10 +51,10 @@ pub fn local(host: &Host, btrfs: &Btrfs, subvolume: &Subvolume, rows: Vec<Row>) 
     for row in pruned.rows.iter().filter(|row| row.delete.is_some()) {
         if let Some(signal) = host.interrupt.signal() {
             pruned.failed.push(format!(
-                "stopped before {} because we received {signal}",
+                "{}: it stays, since we received {signal}",
                 row.name
             ));
-            break;
+            continue;
         }
         match snapshots::delete(&host.config, btrfs, subvolume.uuid, row) {
             Ok(()) => {

@@ -75,6 +75,19 @@ pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Resu
     Ok(all)
 }
 
+/// Whether it may be a snapshot, where Btrfs cannot be asked.
+///
+/// # Errors
+/// Why it is none.
+pub fn looks_like_one(path: &Path) -> Result<(), String> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => Err("a symbolic link".to_owned()),
+        Ok(metadata) if metadata.is_dir() && metadata.ino() == SUBVOLUME_ROOT => Ok(()),
+        Ok(_) => Err("no Btrfs subvolume".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn label() -> Label {
     Label::new(Step::Retention)
 }

@@ -72,7 +72,7 @@ impl Tree {
     /// How many files, and how many bytes in all.
     pub fn totals(&self) -> (u64, u64) {
         self.files().fold((0, 0), |(files, bytes), (_, size)| {
-            (files + 1, bytes + size)
+            (files + 1, u64::saturating_add(bytes, size))
         })
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::OnceLock;
 
 use log::{info, warn};
 
@@ -32,8 +31,6 @@ pub struct Bucket {
     answer: Result<Known, String>,
     /// The started mark that we left, to the byte.
     marked: Result<Vec<u8>, String>,
-    /// Whether it was still ours after an upload, once that was asked.
-    again: OnceLock<Result<(), String>>,
 }
 
 struct Known {
@@ -63,7 +60,6 @@ impl Bucket {
         Self {
             answer,
             marked: Err(NOT_TRIED.to_owned()),
-            again: OnceLock::new(),
         }
     }
 
@@ -146,22 +142,6 @@ impl Bucket {
             self.marked = Err(error.clone());
             self.answer = Err(error);
         }
-    }
-
-    /// The same question beside the first dataset's verification; its answer is kept for the commit.
-    pub fn ask_again(&self, run: &Run<'_>) {
-        let _ = self.again.set(self.still_ours(run));
-    }
-
-    /// Whether the mark was still ours after an upload.
-    ///
-    /// # Errors
-    /// See [`Self::still_ours`].
-    pub fn ours_to_the_end(&self, run: &Run<'_>) -> Result<(), String> {
-        self.again
-            .get()
-            .cloned()
-            .unwrap_or_else(|| self.still_ours(run))
     }
 
     /// Whether no mark was ever tried: the first question failed.

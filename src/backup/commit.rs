@@ -60,7 +60,8 @@ pub fn write(
         failed,
         datasets,
     };
-    bucket.ours_to_the_end(run)?;
+    // Asked at the last moment: a mark that came late, after a 503, may have taken the place of ours during the upload.
+    bucket.still_ours(run)?;
     store(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
     if complete {
         info!(step = "commit"; "{key} is written and reads back");

@@ -109,11 +109,7 @@ impl Work<'_> {
             return Err((Step::Contents, contents.problems.join("; ")));
         }
         outcome.transfer = upload.map_err(|error| (Step::Upload, error))?;
-        let verified = thread::scope(|scope| {
-            let first = self.run.host.config.datasets.keys().next() == Some(self.name);
-            first.then(|| scope.spawn(|| self.bucket.ask_again(self.run)));
-            self.verify(&found.tree, &outcome.prefix)
-        });
+        let verified = self.verify(&found.tree, &outcome.prefix);
         verified.or_else(|difference| self.mend(found, files, outcome, difference))
     }
 

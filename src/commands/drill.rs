@@ -95,10 +95,22 @@ fn rehearse(
     let parts = restore::parts_of(manifest, &[], chosen.timestamp)?;
     let destination = Destination::new(&scratch.join("restored"), chosen.timestamp, &host.config)?;
     restore::restore(host, Some(rclone), &parts, &destination)?;
-    let results = parts
+    let mut results: Vec<Result> = parts
         .iter()
         .map(|part| examine(host, rclone, part, &destination.path.join(&part.name)))
         .collect();
+    for (name, dataset) in &host.config.datasets {
+        let stored = parts.iter().any(|part| part.name == name.as_str());
+        if !stored && !dataset.check.is_empty() {
+            results.push(Result {
+                dataset: name.to_string(),
+                outcome: "failed",
+                detail: Some(format!(
+                    "datasets.{name} has a check, and the backup does not hold it"
+                )),
+            });
+        }
+    }
     Ok((chosen.timestamp, results))
 }
 

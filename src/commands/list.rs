@@ -16,6 +16,7 @@ use crate::retention::Standing;
 use crate::snapshots;
 use crate::space::{Bytes, age};
 use crate::timestamp::Timestamp;
+use crate::tree::shown;
 
 /// Looks and prints.
 pub fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
@@ -127,8 +128,10 @@ fn table(rows: &[Row], exit: Exit) -> String {
     for row in rows {
         let line = format!(
             "{:20}  {:>8}  {:28}  {:6}  {:10}  {:>7}  {:>10}  {:6}  {}",
-            row.timestamp
-                .map_or_else(|| row.prefix.clone(), |timestamp| timestamp.to_string()),
+            row.timestamp.map_or_else(
+                || shown(row.prefix.as_bytes()),
+                |timestamp| timestamp.to_string()
+            ),
             row.age.map_or_else(dash, age),
             row.local.clone().unwrap_or_else(dash),
             match row.remote {
@@ -141,7 +144,9 @@ fn table(rows: &[Row], exit: Exit) -> String {
             row.bytes
                 .map_or_else(dash, |bytes| Bytes(bytes).to_string()),
             row.export.as_ref().map_or("-", |_| "yes"),
-            row.host.clone().unwrap_or_else(dash),
+            row.host
+                .as_ref()
+                .map_or_else(dash, |host| shown(host.as_bytes())),
         );
         lines.push(line);
     }

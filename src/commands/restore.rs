@@ -1,22 +1,26 @@
 //! `restore`: a backup back into a directory of its own.
 
-use anyhow::Context as _;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
 use log::{error, info, warn};
 
 use super::{complain, print, print_json};
 use crate::backup::outcome::Exit;
 use crate::chosen::{Chosen, Which};
 use crate::cli::{From, Restore};
-use crate::exec::Step;
+use crate::exec::{Label, Step};
 use crate::host::Host;
 use crate::lock::{self, NoLock};
 use crate::preflight;
 use crate::restore::{self, Destination, Failure, Part};
+use crate::retention::Standing;
 use crate::snapshot_name::SnapshotName;
 use crate::snapshots;
 use crate::space::Bytes;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
+use crate::tree::shown;
 
 /// Restores.
 pub fn restore(host: &Host, args: &Restore, now: Timestamp) -> Exit {
@@ -46,6 +50,14 @@ fn from_bucket(host: &Host, args: &Restore, now: Timestamp) -> Exit {
         Ok(manifest) => manifest,
         Err(problem) => return ended(host, Failure::Other(problem), &destination),
     };
+    if manifest.head.host != host.name {
+        warn!(
+            "{} is a backup of the host {}, and this is {}",
+            chosen.timestamp,
+            shown(manifest.head.host.as_bytes()),
+            host.name
+        );
+    }
     let parts = match restore::parts_of(manifest, &args.dataset, chosen.timestamp) {
         Ok(parts) => parts,
         Err(problem) => return refused(host, &problem),
@@ -78,12 +90,9 @@ fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Exit {
             return Exit::Unmet;
         }
     };
-    let timestamp = match args.which {
-        Which::At(timestamp) => timestamp,
-        Which::Latest => match newest_snapshot(host, now) {
-            Ok(timestamp) => timestamp,
-            Err(problem) => return refused(host, &problem),
-        },
+    let timestamp = match which_snapshot(host, args.which, now) {
+        Ok(timestamp) => timestamp,
+        Err(problem) => return refused(host, &problem),
     };
     let snapshot =
         SnapshotName::of(&host.config.subvolume, timestamp).path(&host.config.snapshot_dir);
@@ -97,15 +106,47 @@ fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Exit {
     }
 }
 
-/// One from the future counts for nothing.
-fn newest_snapshot(host: &Host, now: Timestamp) -> anyhow::Result<Timestamp> {
-    let named = snapshots::named(&host.config)?;
-    let mut past = named
-        .into_iter()
-        .map(|(_, timestamp)| timestamp)
-        .filter(|timestamp| *timestamp <= now);
-    past.next()
-        .with_context(|| format!("{} holds no snapshot", host.config.snapshot_dir.display()))
+/// The newest that is ours, or the one that was named; one from the future counts for nothing. What bears such a name
+/// and is none of our snapshots (a directory, a link, somebody's writable copy) is refused; where Btrfs cannot be asked,
+/// as far as that shows.
+fn which_snapshot(host: &Host, which: Which, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let asked = preflight::btrfs(host).and_then(|btrfs| {
+        let subvolume = btrfs
+            .show(Label::new(Step::Restore), &host.config.subvolume)
+            .ok()?;
+        snapshots::candidates(&host.config, &btrfs, &subvolume).ok()
+    });
+    let standing: BTreeMap<Timestamp, Result<(), String>> = match asked {
+        Some(candidates) => candidates
+            .into_iter()
+            .map(|one| match one.standing {
+                Standing::Ours(_) => (one.timestamp, Ok(())),
+                Standing::Foreign(why) => (one.timestamp, Err(why)),
+            })
+            .collect(),
+        None => snapshots::named(&host.config)?
+            .into_iter()
+            .map(|(name, timestamp)| {
+                let looks = snapshots::looks_like_one(&host.config.snapshot_dir.join(name));
+                (timestamp, looks)
+            })
+            .collect(),
+    };
+    let dir = host.config.snapshot_dir.display();
+    match which {
+        Which::At(timestamp) => match standing.get(&timestamp) {
+            Some(Ok(())) => Ok(timestamp),
+            Some(Err(why)) => bail!("the snapshot of {timestamp} in {dir} is not ours: {why}"),
+            None => bail!(
+                "{dir} holds no snapshot of {timestamp}; `opencode-backup list` shows those that there are"
+            ),
+        },
+        Which::Latest => standing
+            .range(..=now)
+            .rfind(|(_, standing)| standing.is_ok())
+            .map(|(timestamp, _)| *timestamp)
+            .with_context(|| format!("{dir} holds no snapshot")),
+    }
 }
 
 fn carry_out(

@@ -8,7 +8,7 @@ use std::fs;
 use serde::Serialize;
 
 use super::{print, print_json};
-use crate::catalog::Remote;
+use crate::catalog::{NEWEST, Remote};
 use crate::cli::Status as Args;
 use crate::exec::{Label, Step};
 use crate::host::Host;
@@ -19,6 +19,7 @@ use crate::retention::Standing;
 use crate::snapshots;
 use crate::space::{Space, age};
 use crate::timestamp::Timestamp;
+use crate::tree::shown;
 
 /// The plug-in codes of the Monitoring Plugins development guidelines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -120,7 +121,7 @@ impl Status {
                 );
             }
         };
-        let remote = match Remote::ask(&rclone, &host.config, 1) {
+        let remote = match Remote::ask(&rclone, &host.config, NEWEST) {
             Ok(remote) => remote,
             Err(problem) => {
                 return self.say(
@@ -150,6 +151,12 @@ impl Status {
                 "the bucket holds no complete backup".to_owned(),
             );
         };
+        // Hosts that share a prefix: another one's backup is none of this one.
+        let ours = complete.range(..=now).rfind(|timestamp| {
+            let summary = remote.summaries.get(timestamp);
+            summary.is_some_and(|summary| summary.head.host == host.name)
+        });
+        let newest = ours.copied().unwrap_or(newest);
         let seconds = now.unix() - newest.unix();
         (self.newest_complete, self.age_seconds) = (Some(newest), Some(seconds));
         let text = format!(
@@ -170,6 +177,16 @@ impl Status {
             None => self.summary_of(&rclone, host, newest),
         };
         let Some(summary) = summary else { return };
+        if summary.datasets.is_empty() {
+            self.say(Level::Critical, "it holds no dataset".to_owned());
+        }
+        if summary.head.host != host.name {
+            let text = format!(
+                "it is of the host {}, and none of the newest is of {}",
+                summary.head.host, host.name
+            );
+            self.say(Level::Warning, text);
+        }
         if summary.export.outcome == ExportRecord::FAILED {
             let why = summary.export.error.unwrap_or_default();
             self.say(Level::Warning, format!("its export is missing: {why}"));
@@ -200,9 +217,12 @@ impl Status {
         let read =
             crate::manifest::Summary::read(|take| rclone.get(Label::new(Step::Report), &key, take));
         match read {
-            Ok(mut one) if one.len() == 1 => one.pop(),
+            Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => one.pop(),
             Ok(_) => {
-                self.say(Level::Critical, format!("{key} holds no manifest"));
+                self.say(
+                    Level::Critical,
+                    format!("{key} holds no manifest, or another one's"),
+                );
                 None
             }
             Err(problem) => {
@@ -278,7 +298,8 @@ fn line(status: &Status, args: &Args) -> String {
     if let Some(seconds) = status.data_age_seconds {
         perf.push(format!("data_age={seconds}s"));
     }
-    let text = status.messages.join("; ").replace('|', "/");
+    // One line, whatever a manifest says.
+    let text = shown(status.messages.join("; ").as_bytes()).replace('|', "/");
     match perf.is_empty() {
         true => format!("{}: {text}", status.state.word()),
         false => format!("{}: {text} | {}", status.state.word(), perf.join(" ")),

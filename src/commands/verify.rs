@@ -15,6 +15,7 @@ use crate::preflight;
 use crate::space::Bytes;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
+use crate::tree::shown;
 use crate::verify;
 
 #[derive(Serialize)]
@@ -86,12 +87,17 @@ fn choose(
         .iter()
         .rev()
         .filter(|(_, marks)| marks.contains(&Mark::Complete));
-    Ok(complete
+    let all: Vec<Chosen> = complete
         .map(|(timestamp, _)| Chosen {
             timestamp: *timestamp,
             mark: Mark::Complete,
         })
-        .collect())
+        .collect();
+    anyhow::ensure!(
+        !all.is_empty(),
+        "the bucket holds no complete backup; `opencode-backup list` shows what there is"
+    );
+    Ok(all)
 }
 
 fn one(
@@ -101,10 +107,34 @@ fn one(
     chosen: Chosen,
     verdicts: &mut Vec<Verdict>,
 ) -> anyhow::Result<()> {
-    for dataset in chosen
-        .manifest(Step::Verify, rclone, &host.config)?
-        .datasets
-    {
+    let manifest = chosen.manifest(Step::Verify, rclone, &host.config)?;
+    let missing = |dataset: &str, difference: String| Verdict {
+        timestamp: chosen.timestamp,
+        dataset: dataset.to_owned(),
+        files: 0,
+        bytes: 0,
+        differences: vec![difference],
+    };
+    for failed in &manifest.failed {
+        let why = format!("it was not stored: {}", shown(failed.error.as_bytes()));
+        verdicts.push(missing(&shown(failed.name.as_bytes()), why));
+    }
+    if let Some(object) = &manifest.export.object {
+        let found = rclone.stat(Label::new(Step::Verify), object)?;
+        let found = found.map(|found| u64::try_from(found.size).unwrap_or_default());
+        match (found, manifest.export.size) {
+            (Some(found), Some(size)) if found != size => {
+                let what = format!("{} has {found} bytes, not {size}", shown(object.as_bytes()));
+                verdicts.push(missing("the export", what));
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                let what = format!("{} is missing", shown(object.as_bytes()));
+                verdicts.push(missing("the export", what));
+            }
+        }
+    }
+    for dataset in manifest.datasets {
         let label = Label::of(Step::Verify, &dataset.name);
         let differences = match args.download {
             true => verify::downloaded(rclone, label, &dataset.tree, &dataset.prefix)?,
@@ -139,7 +169,7 @@ impl std::fmt::Display for Verdict {
             self.differences.len()
         )?;
         for difference in &self.differences {
-            write!(f, "\n  {difference}")?;
+            write!(f, "\n  {}", shown(difference.as_bytes()))?;
         }
         Ok(())
     }

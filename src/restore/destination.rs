@@ -4,12 +4,13 @@
 //! replaced by a rename: there the stage is inside, and its parts move up when all of them are checked.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::config::Config;
 use crate::space::{Bytes, Space};
@@ -29,6 +30,8 @@ pub struct Destination {
     /// Where it is made ready.
     pub stage: PathBuf,
     inside: bool,
+    /// Mode and owner of the directory that is there, where the stage takes its place.
+    kept: Option<(u32, u32, u32)>,
 }
 
 impl Destination {
@@ -57,6 +60,7 @@ impl Destination {
                     stage: parent.join(staged),
                     path,
                     inside: false,
+                    kept: None,
                 });
             }
             Err(error) => {
@@ -92,6 +96,7 @@ impl Destination {
             path,
             stage,
             inside,
+            kept: Some((metadata.mode() & 0o7777, metadata.uid(), metadata.gid())),
         })
     }
 
@@ -124,8 +129,9 @@ impl Destination {
     ///
     /// # Errors
     /// Where it cannot be made, or the directory got other contents in the meantime.
-    pub fn open_stage(&self, parts: &[&str]) -> Result<()> {
+    pub fn open_stage(&self, parts: &[&str]) -> Result<Flock<File>> {
         self.make_stage()?;
+        let lock = self.lock_stage()?;
         let moving = self.stage.join(MOVING);
         let takes_back = self.inside && moving.exists();
         if self.inside {
@@ -160,7 +166,19 @@ impl Destination {
                 gone.with_context(|| format!("removing {}", path.display()))?;
             }
         }
-        Ok(())
+        Ok(lock)
+    }
+
+    /// One at a time: two that fill the same stage would undo each other's work.
+    fn lock_stage(&self) -> Result<Flock<File>> {
+        let stage = File::open(&self.stage)
+            .with_context(|| format!("opening the stage {}", self.stage.display()))?;
+        Flock::lock(stage, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+            anyhow!(
+                "{} cannot be locked ({error}): another restore is filling it; wait for its end",
+                self.stage.display()
+            )
+        })
     }
 
     fn make_stage(&self) -> Result<()> {
@@ -183,7 +201,7 @@ impl Destination {
     ///
     /// # Errors
     /// Where that fails; the stage is then still whole.
-    pub fn put_in_place(&self, mode: u32) -> Result<()> {
+    pub fn put_in_place(&self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         let placing = || {
             format!(
@@ -193,8 +211,14 @@ impl Destination {
             )
         };
         if !self.inside {
-            fs::set_permissions(&self.stage, fs::Permissions::from_mode(mode))
-                .with_context(placing)?;
+            // A new one is for us alone, as the stage is: what is in it was private where it came from.
+            if let Some((mode, uid, gid)) = self.kept {
+                // Only root may give it back to somebody else; it is ours then, and no more open than it was.
+                let given = chown(&self.stage, Some(uid), Some(gid)).is_ok();
+                let mode = if given { mode } else { mode & 0o700 };
+                fs::set_permissions(&self.stage, fs::Permissions::from_mode(mode))
+                    .with_context(placing)?;
+            }
             // Takes the place of an absent directory or of an empty one, and of nothing else.
             return fs::rename(&self.stage, &self.path).with_context(placing);
         }
@@ -224,7 +248,22 @@ fn refuse_live(path: &Path, config: &Config) -> Result<()> {
         .datasets
         .values()
         .map(|dataset| real(&config.subvolume.join(&dataset.path)));
+    let identity = |path: &Path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
     for taken in live.chain([real(&config.snapshot_dir)]) {
+        // The same directory under another name, by a second mount of the subvolume or of a part of it.
+        let same = identity(&taken).is_some_and(|taken| {
+            let mut above = path.ancestors();
+            above.any(|above| identity(above) == Some(taken))
+        });
+        ensure!(
+            !same,
+            "{} belongs to the live tree ({}, by another mount): restore somewhere else, look at it, and move it there yourself",
+            path.display(),
+            taken.display()
+        );
         ensure!(
             !path.starts_with(&taken) && !taken.starts_with(path),
             "{} belongs to the live tree ({}): restore somewhere else, look at it, and move it there yourself",

@@ -77,13 +77,15 @@ pub fn restore(
     let (files, bytes) = parts
         .iter()
         .map(|part| part.tree.totals())
-        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        .fold((0, 0), |sum: (u64, u64), one| {
+            (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1))
+        });
     to.check_room(bytes)?;
     if to.resumes() {
         info!(step = "restore"; "going on from {}, which an interrupted restore left", to.stage.display());
     }
     let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-    to.open_stage(&names)?;
+    let _alone = to.open_stage(&names)?;
     fetched(host, rclone, parts, &to.stage)?;
     let mut unowned = 0;
     for part in parts {
@@ -98,8 +100,9 @@ pub fn restore(
             to.stage.display()
         )));
     }
-    sync(&to.stage);
-    to.put_in_place(0o755)?;
+    sync(&to.stage)?;
+    to.put_in_place()?;
+    sync(to.path.parent().unwrap_or(Path::new("/")))?;
     Ok(Restored {
         files,
         bytes,
@@ -115,39 +118,62 @@ fn fetched(
     parts: &[Part],
     stage: &Path,
 ) -> Result<(), Failure> {
-    let differences: Result<Vec<Vec<String>>> = thread::scope(|scope| {
+    let looked: Result<Vec<_>> = thread::scope(|scope| {
         let mut checks = Vec::new();
         for part in parts {
-            fetch_once(host, rclone, part, &stage.join(&part.name))?;
-            checks.push(scope.spawn(|| check(host, part, stage)));
+            let failed = fetch_once(host, rclone, part, &stage.join(&part.name))?;
+            checks.push((failed, scope.spawn(|| check(host, part, stage))));
         }
-        checks.into_iter().map(apply::joined).collect()
+        let looked = checks.into_iter();
+        looked
+            .map(|(failed, check)| Ok((failed, apply::joined(check)?)))
+            .collect()
     });
-    for (part, differences) in parts.iter().zip(differences?) {
-        if differences.is_empty() {
-            continue;
+    for (part, (failed, differences)) in parts.iter().zip(looked?) {
+        let name = part.name.as_str();
+        match (failed, differences.is_empty()) {
+            (None, true) => continue,
+            // What somebody else put there may be what cannot be fetched; all that the manifest names came.
+            (Some(error), true) => {
+                warn!(step = "restore", dataset = name; "{name}: all of it is here, and yet: {error:#}");
+                continue;
+            }
+            (Some(error), false) => return Err(error.into()),
+            (None, false) => {}
         }
-        warn!(step = "restore", dataset = part.name.as_str(); "{}: {}; fetching it again", part.name, differences.join("; "));
-        fetch_once(host, rclone, part, &stage.join(&part.name))?;
+        warn!(step = "restore", dataset = name; "{name}: {}; fetching it again", differences.join("; "));
+        if let Some(error) = fetch_once(host, rclone, part, &stage.join(name))? {
+            return Err(error.into());
+        }
         let differences = check(host, part, stage)?;
         if !differences.is_empty() {
-            let what = format!("{}: {}", part.name, differences.join("; "));
+            let what = format!("{name}: {}", differences.join("; "));
             return Err(Failure::Difference(what));
         }
     }
     Ok(())
 }
 
-fn fetch_once(host: &Host, rclone: Option<&Rclone>, part: &Part, into: &Path) -> Result<()> {
+/// Fetches; where rclone failed, what it said comes back, since the check knows whether anything is missing.
+fn fetch_once(
+    host: &Host,
+    rclone: Option<&Rclone>,
+    part: &Part,
+    into: &Path,
+) -> Result<Option<anyhow::Error>> {
     fetch::prepare(into)?;
     // Of an interrupted restore; what the bucket itself has too much is named below.
     apply::remove_strangers(into, &part.tree)?;
     match (&part.source, rclone) {
         (Source::Bucket(prefix), Some(rclone)) => {
-            fetch::from_bucket(rclone, &part.name, &part.tree, prefix, into)
+            let fetched = fetch::from_bucket(rclone, &part.name, &part.tree, prefix, into);
+            match fetched {
+                Err(error) if host.interrupt.signal().is_none() => Ok(Some(error)),
+                result => result.map(|()| None),
+            }
         }
         (Source::Snapshot(from), _) => {
-            fetch::from_snapshot(from, &part.tree, into, &host.interrupt)
+            fetch::from_snapshot(from, &part.tree, into, &host.interrupt).map(|()| None)
         }
         (Source::Bucket(_), None) => bail!("rclone is needed"),
     }
@@ -163,16 +189,19 @@ fn check(host: &Host, part: &Part, stage: &Path) -> Result<Vec<String>> {
 
 /// Opens what a restore closed: who is not root cannot remove what is in a directory that he may not write.
 pub fn make_removable(directory: &Path) {
+    // A check command may have put a link in its place.
+    if !fs::symlink_metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
+        return;
+    }
     // Where this fails, so does the removal, which says why.
     let _ = fetch::open(directory);
 }
 
-/// The stage on the disk before it counts.
-fn sync(path: &Path) {
-    if let Ok(directory) = fs::File::open(path) {
-        // Where this fails, the kernel's own write-back does the same a little later.
-        let _ = nix::unistd::syncfs(&directory);
-    }
+/// On the disk before it counts: the MD5s were those of memory, and only here does a write that failed later show.
+fn sync(path: &Path) -> Result<()> {
+    let what = || format!("writing {} to the disk", path.display());
+    let directory = fs::File::open(path).with_context(what)?;
+    nix::unistd::syncfs(&directory).with_context(what)
 }
 
 /// The parts of a manifest that were asked for.
@@ -263,7 +292,7 @@ pub fn parts_of_snapshot(
 pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
     let mut lines = vec![
         "# to put it in place:".to_owned(),
-        "systemctl stop opencode-memory-pod.service".to_owned(),
+        "systemctl stop opencode-memory-pod.service &&".to_owned(),
     ];
     for part in parts {
         let Some((_, dataset)) = host
@@ -277,11 +306,12 @@ pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
         let live = host.config.subvolume.join(&dataset.path);
         let live = crate::exec::quote::word(live.as_os_str());
         let restored = crate::exec::quote::word(to.path.join(&part.name).as_os_str());
+        // Each failure ends the line; what was put aside before is not covered.
         lines.push(format!(
-            "test ! -e {live} || mv {live} {live}.before-restore"
+            "{{ test ! -e {live} || mv -T {live} {live}.before-restore-\"$(date +%s%N)\"; }} &&"
         ));
         lines.push(format!(
-            "mkdir -p \"$(dirname {live})\" && mv {restored} {live}"
+            "mkdir -p \"$(dirname {live})\" && mv -T {restored} {live} &&"
         ));
     }
     lines.push("systemctl start opencode-memory-pod.service".to_owned());

@@ -283,3 +283,33 @@ fn what_cannot_be_asked_is_neither_ok_nor_a_difference() -> Result<()> {
     assert_eq!(ran.code, Some(0), "{ran}");
     Ok(())
 }
+
+#[test]
+fn an_export_that_is_gone_or_cut_is_a_difference() -> Result<()> {
+    let (bed, timestamp) = stored(Rclone::Old)?;
+    let export = bed.manifest(&timestamp)?["export"]["object"]
+        .as_str()
+        .context("an export")?
+        .to_owned();
+    bed.s3().put(bed.bucket(), &export, b"cut")?;
+    verify(&bed, &[], 8, &["the export", "has 3 bytes, not"]);
+    bed.s3().delete(bed.bucket(), &export)?;
+    verify(&bed, &[], 8, &["the export", "is missing"]);
+    Ok(())
+}
+
+#[test]
+fn a_verification_of_nothing_is_no_success() -> Result<()> {
+    let (bed, timestamp) = stored(Rclone::Old)?;
+    let key = format!("manifests/{timestamp}.json");
+    let mut manifest = bed.manifest(&timestamp)?;
+    manifest["datasets"] = json!([]);
+    bed.s3()
+        .put(bed.bucket(), &key, manifest.to_string().as_bytes())?;
+    let ran = expect(&bed, &["verify"], 1);
+    assert!(ran.stderr.contains("no dataset"), "{ran}");
+    bed.s3().delete(bed.bucket(), &key)?;
+    let ran = expect(&bed, &["verify", "--all"], 1);
+    assert!(ran.stderr.contains("no complete backup"), "{ran}");
+    Ok(())
+}

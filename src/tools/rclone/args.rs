@@ -57,6 +57,11 @@ fn at(remote: &Remote, key: &str) -> String {
     format!("s3:{}/{key}", remote.bucket)
 }
 
+/// With a slash at its end: without one rclone asks first whether it is an object, and takes it for that if so.
+fn folder(prefix: &str) -> String {
+    format!("{}/", prefix.trim_end_matches('/'))
+}
+
 /// `rclone sync`: a dataset in the snapshot to its prefix.
 pub struct Sync<'a> {
     /// The dataset in the snapshot.
@@ -122,7 +127,7 @@ pub fn copy_within(
     largest: u64,
 ) -> Result<Command> {
     let sh = Shell::new()?;
-    let (source, target) = (at(remote, from), at(remote, to));
+    let (source, target) = (at(remote, &folder(from)), at(remote, &folder(to)));
     let at_once = COPIES_AT_ONCE.to_string();
     let cmd = common(
         cmd!(sh, "{rclone} copy {source} {target}"),
@@ -205,7 +210,7 @@ pub fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -
 /// Where no shell state can be had.
 pub fn list_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
     let sh = Shell::new()?;
-    let target = at(remote, below);
+    let target = at(remote, &folder(below));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, LIST_ENCODING)
         .args([
             "--recursive",
@@ -225,7 +230,7 @@ pub fn list_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Comman
 /// Where no shell state can be had.
 pub fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
     let sh = Shell::new()?;
-    let target = at(remote, below);
+    let target = at(remote, &folder(below));
     let cmd = common(
         cmd!(sh, "{rclone} hashsum MD5 --download {target}"),
         remote,
@@ -255,7 +260,7 @@ pub fn fetch(
     tuning: Tuning,
 ) -> Result<Command> {
     let sh = Shell::new()?;
-    let source = at(remote, below);
+    let source = at(remote, &folder(below));
     let cmd = common(
         cmd!(sh, "{rclone} copy {source} {directory}"),
         remote,
@@ -356,7 +361,7 @@ pub fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
 /// # Errors
 /// Where no shell state can be had.
 pub fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, below));
+    let (sh, target) = (Shell::new()?, at(remote, &folder(below)));
     let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING);
     Ok(finish(
         cmd.args(["--checkers", "16", "--fast-list"])

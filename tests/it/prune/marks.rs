@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{keys_with, prune, remote};
-use crate::restore::by_hand::{data, manifest, mark, object, put, store, this_host};
+use crate::restore::by_hand::{data, manifest, mark, object, prefixes, put, store, this_host};
 use crate::support::days_ago;
 
 #[test]
@@ -98,5 +98,37 @@ fn a_manifest_that_claims_anothers_time_deletes_nothing_of_it() -> Result<()> {
     }
     let ran = prune(&bed, &["--remote"], 0);
     assert_eq!(keys_with(&bed, &theirs).len(), 4, "{ran}");
+    Ok(())
+}
+
+#[test]
+fn a_manifest_of_a_newer_format_is_left_alone_whatever_the_mark_beside_it_says() -> Result<()> {
+    let bed = remote();
+    let (old, broken) = (days_ago(200), days_ago(210));
+    for timestamp in [&old, &broken] {
+        put(&bed, "", timestamp, &this_host());
+        mark(
+            &bed,
+            "",
+            timestamp,
+            &this_host(),
+            &prefixes("", timestamp),
+            None,
+        );
+    }
+    let key = format!("manifests/{old}.json");
+    let mut newer = bed.json(&key)?;
+    newer["schema"]["major"] = 2.into();
+    bed.s3()
+        .put(bed.bucket(), &key, newer.to_string().as_bytes())?;
+    bed.s3().put(
+        bed.bucket(),
+        &format!("manifests/{broken}.json"),
+        b"garbage",
+    )?;
+    put(&bed, "", &days_ago(1), &this_host());
+    let before = bed.keys()?;
+    prune(&bed, &["--remote"], 0);
+    assert_eq!(bed.keys()?, before);
     Ok(())
 }

@@ -172,3 +172,32 @@ fn a_run_and_a_restore_from_a_snapshot_keep_out_of_each_others_way() -> Result<(
     assert_ne!(timestamp(&bed), whole);
     Ok(())
 }
+
+#[test]
+fn what_only_bears_a_snapshots_name_is_not_restored() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    let first = backup(&bed);
+    let at = |days| {
+        let name = format!("persist-{}", days_ago(days));
+        (days_ago(days), bed.snapshot_dir().join(name))
+    };
+    // Older than ours, so that `latest` cannot be the reason.
+    let (plain_directory, path) = at(3);
+    for name in DATASETS {
+        fs::create_dir_all(path.join("containers").join(name))?;
+        fs::write(path.join("containers").join(name).join("forged"), "x")?;
+    }
+    let (link, path) = at(4);
+    std::os::unix::fs::symlink(bed.subvolume(), path)?;
+    let (writable, path) = at(5);
+    bed.disk().snapshot(bed.subvolume(), &path, false)?;
+    for timestamp in [plain_directory, link, writable] {
+        let to = target(&bed);
+        let ran = restore(&bed, &to, &[&LOCAL[..], &[&timestamp]].concat(), 3);
+        assert!(ran.stderr.contains("is not ours"), "{ran}");
+        assert!(!to.exists());
+    }
+    restore(&bed, &target(&bed), &LOCAL, 0);
+    assert_whole(&bed, &first, &target(&bed));
+    Ok(())
+}

@@ -130,3 +130,32 @@ fn a_place_in_the_subvolume_beside_the_datasets_will_do() {
     let to = bed.subvolume().join("restored");
     comes_back_in(&bed, &to);
 }
+
+#[test]
+fn a_private_directory_stays_private_and_its_owners() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    backup(&bed);
+    let to = target(&bed);
+    fs::create_dir(&to)?;
+    fs::set_permissions(&to, Permissions::from_mode(0o2710))?;
+    std::os::unix::fs::chown(&to, Some(123), Some(456))?;
+    // After the owner: changing that takes set-group-id away.
+    fs::set_permissions(&to, Permissions::from_mode(0o2710))?;
+    restore(&bed, &to, &[], 0);
+    let metadata = fs::metadata(&to)?;
+    let found = (metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
+    assert_eq!(found, (0o2710, 123, 456));
+    Ok(())
+}
+
+#[test]
+fn the_live_tree_under_another_name_is_refused() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    backup(&bed);
+    let elsewhere = bed.scratch().join("elsewhere");
+    fs::create_dir(&elsewhere)?;
+    let _mount = Mount::bind(&bed.subvolume().join("containers"), &elsewhere, false)?;
+    let ran = restore(&bed, &elsewhere.join("valkey/inside"), &[], 3);
+    assert!(ran.stderr.contains("belongs to the live tree"), "{ran}");
+    Ok(())
+}

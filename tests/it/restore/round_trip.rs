@@ -78,7 +78,7 @@ fn everything_comes_back(rclone: Rclone) -> Result<()> {
     let ran = restore(&bed, &to, &[], 0);
     assert_whole(&bed, &timestamp, &to);
     assert!(!stage(&to, &timestamp).exists(), "{ran}");
-    assert_eq!(fs::metadata(&to)?.permissions().mode() & 0o7777, 0o755);
+    assert_eq!(fs::metadata(&to)?.permissions().mode() & 0o7777, 0o700);
     for word in [
         timestamp.as_str(),
         "is restored",
