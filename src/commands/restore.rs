@@ -138,7 +138,8 @@ fn which_snapshot(host: &Host, which: Which, now: Timestamp) -> anyhow::Result<T
             Some(Ok(())) => Ok(timestamp),
             Some(Err(why)) => bail!("the snapshot of {timestamp} in {dir} is not ours: {why}"),
             None => bail!(
-                "{dir} holds no snapshot of {timestamp}; `opencode-backup list` shows those that there are"
+                "{dir} holds no {}; `opencode-backup list` shows those that there are",
+                SnapshotName::of(&host.config.subvolume, timestamp)
             ),
         },
         Which::Latest => standing
