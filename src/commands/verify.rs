@@ -1,6 +1,6 @@
 //! `verify`: stored backups against their manifests.
 
-use log::error;
+use log::{error, warn};
 use serde::Serialize;
 
 use super::{complain, print, print_json, worse};
@@ -116,8 +116,11 @@ fn one(
         differences: vec![difference],
     };
     for failed in &manifest.failed {
-        let why = format!("it was not stored: {}", shown(failed.error.as_bytes()));
-        verdicts.push(missing(&shown(failed.name.as_bytes()), why));
+        let (name, why) = (
+            shown(failed.name.as_bytes()),
+            shown(failed.error.as_bytes()),
+        );
+        warn!("{} does not hold {name}: {why}", chosen.timestamp);
     }
     if let Some(object) = &manifest.export.object {
         let found = rclone.stat(Label::new(Step::Verify), object)?;

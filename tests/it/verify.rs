@@ -286,11 +286,11 @@ fn what_cannot_be_asked_is_neither_ok_nor_a_difference() -> Result<()> {
 
 #[test]
 fn an_export_that_is_gone_or_cut_is_a_difference() -> Result<()> {
-    let (bed, timestamp) = stored(Rclone::Old)?;
-    let export = bed.manifest(&timestamp)?["export"]["object"]
-        .as_str()
-        .context("an export")?
-        .to_owned();
+    let bed = plain(Rclone::Old);
+    let timestamp = days_ago(1);
+    put(&bed, "", &timestamp, &this_host());
+    verify(&bed, &[], 0, &["valkey  ok"]);
+    let export = by_hand::export_of("", &timestamp);
     bed.s3().put(bed.bucket(), &export, b"cut")?;
     verify(&bed, &[], 8, &["the export", "has 3 bytes, not"]);
     bed.s3().delete(bed.bucket(), &export)?;
