@@ -150,7 +150,7 @@ pub fn copy_within(
 }
 
 /// What the bucket holds of these patterns, in one process. Directories that no pattern names are not
-/// listed; `--dump headers` shows the server's clock (and `Authorization: XXXX`).
+/// listed; `--dump headers` shows the server's clock, and no key: rclone blots out `Authorization`.
 ///
 /// # Errors
 /// Where no shell state can be had.

@@ -129,17 +129,20 @@ fn nothing_panics_without_its_reason() {
 
 #[test]
 fn output_goes_through_its_owners_and_nothing_is_unfinished() {
-    let unfinished = [
-        "println!(",
-        "eprintln!(",
-        " print!(",
-        "eprint!(",
-        "dbg!(",
-        "todo!(",
-        "unimplemented!(",
+    // The lints forbid the last three too; this holds where somebody allows them.
+    let macros = [
+        "println",
+        "eprintln",
+        " print",
+        "eprint",
+        "dbg",
+        "todo",
+        "unimplemented",
     ];
+    let calls = macros.map(|name| format!("{name}!("));
+    let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
     nowhere(
-        &unfinished,
+        &calls,
         "",
         "answers go through `commands::print`, everything else through the log",
     );
