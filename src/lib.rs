@@ -36,6 +36,7 @@ pub mod report;
 pub mod restore;
 pub mod retention;
 pub mod secret;
+pub mod small_file;
 pub mod snapshot_name;
 pub mod snapshots;
 pub mod space;

@@ -1,6 +1,6 @@
 //! Local retention carried out: for a run, and for `prune`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use log::{info, warn};
@@ -8,12 +8,12 @@ use log::{info, warn};
 use crate::backup::outcome::Pruned;
 use crate::config::Config;
 use crate::host::Host;
-use crate::retention::{self, Policy, Reason, Row};
+use crate::retention::{self, Policy, Reason, Row, Standing};
 use crate::snapshots;
 use crate::timestamp::Timestamp;
 use crate::tools::btrfs::{Btrfs, Subvolume};
 
-/// What would go, newest first.
+/// What would go, newest first. What is about to be adopted counts as ours.
 ///
 /// # Errors
 /// Where the snapshots cannot be looked at.
@@ -22,9 +22,15 @@ pub fn plan_local(
     btrfs: &Btrfs,
     subvolume: &Subvolume,
     committed: &BTreeSet<Timestamp>,
+    adopted: &BTreeMap<String, u64>,
     now: Timestamp,
 ) -> Result<Vec<Row>> {
-    let candidates = snapshots::candidates(&host.config, btrfs, subvolume)?;
+    let mut candidates = snapshots::candidates(&host.config, btrfs, subvolume)?;
+    for candidate in &mut candidates {
+        if let Some(id) = adopted.get(&candidate.name) {
+            candidate.standing = Standing::Ours(*id);
+        }
+    }
     Ok(retention::plan(
         &candidates,
         committed,

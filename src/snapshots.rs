@@ -3,7 +3,7 @@
 //! Ours by name, by being a read-only Btrfs subvolume, and by its parent; what only looks like it is counted
 //! and left alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,10 +17,8 @@ use crate::exec::{Label, Step};
 use crate::retention::{Candidate, Row, Standing};
 use crate::snapshot_name::SnapshotName;
 use crate::timestamp::Timestamp;
-use crate::tools::btrfs::{Btrfs, Listed, Subvolume};
+use crate::tools::btrfs::{Btrfs, Listed, SUBVOLUME_ROOT, Subvolume};
 
-/// Btrfs gives the root of every subvolume this inode number.
-const SUBVOLUME_ROOT: u64 = 256;
 /// What is said of a writable subvolume.
 const WRITABLE: &str = "writable";
 
@@ -163,28 +161,43 @@ fn is_ours(config: &Config, subvolume: Uuid, parent: Uuid) -> bool {
     parent == subvolume || config.former_subvolume_uuids.contains(&parent)
 }
 
-/// Makes the writable snapshots of our subvolume read-only, which an older script took without `-r`: from then
-/// on they are ours. Comes back with their paths.
+/// The writable snapshots of our subvolume, by name and id: an older script took them without `-r`.
+///
+/// # Errors
+/// Where Btrfs cannot be asked.
+pub fn adoptable(
+    config: &Config,
+    btrfs: &Btrfs,
+    subvolume: &Subvolume,
+) -> Result<BTreeMap<String, u64>> {
+    let mut adoptable = BTreeMap::new();
+    for candidate in candidates(config, btrfs, subvolume)? {
+        if candidate.standing != Standing::Foreign(WRITABLE.to_owned()) {
+            continue;
+        }
+        let shown = btrfs.show(label(), &config.snapshot_dir.join(&candidate.name))?;
+        if shown
+            .parent
+            .is_some_and(|parent| is_ours(config, subvolume.uuid, parent))
+        {
+            adoptable.insert(candidate.name, shown.id);
+        }
+    }
+    Ok(adoptable)
+}
+
+/// Makes them read-only: from then on they are ours. Comes back with their paths.
 ///
 /// # Errors
 /// Where Btrfs refuses.
 pub fn adopt(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Vec<PathBuf>> {
     let mut adopted = Vec::new();
-    for candidate in candidates(config, btrfs, subvolume)? {
-        if candidate.standing != Standing::Foreign(WRITABLE.to_owned()) {
-            continue;
-        }
-        let path = config.snapshot_dir.join(&candidate.name);
-        let shown = btrfs.show(label(), &path)?;
-        if shown
-            .parent
-            .is_some_and(|parent| is_ours(config, subvolume.uuid, parent))
-        {
-            btrfs
-                .set_read_only(label(), &path)
-                .with_context(|| format!("making {} read-only", path.display()))?;
-            adopted.push(path);
-        }
+    for name in adoptable(config, btrfs, subvolume)?.into_keys() {
+        let path = config.snapshot_dir.join(name);
+        btrfs
+            .set_read_only(label(), &path)
+            .with_context(|| format!("making {} read-only", path.display()))?;
+        adopted.push(path);
     }
     Ok(adopted)
 }

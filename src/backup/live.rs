@@ -10,9 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::problems::Problems;
-
-/// Btrfs gives the root of every subvolume this inode number.
-const SUBVOLUME_ROOT: u64 = 256;
+use crate::tools::btrfs::SUBVOLUME_ROOT;
 
 /// What the live tree shows that a snapshot cannot.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! Retention once the datasets are committed: here, and in the bucket where that is asked for.
 
+use std::collections::BTreeMap;
+
 use super::Run;
 use super::bucket::Bucket;
 use super::outcome::Pruned;
@@ -19,8 +21,15 @@ pub fn all(run: &Run<'_>, bucket: &Bucket, subvolume: &Subvolume) -> Result<Prun
     let mut committed = bucket.committed();
     committed.insert(run.timestamp);
     let (host, btrfs) = (run.host, &run.ready.btrfs);
-    let rows = prune::plan_local(host, btrfs, subvolume, &committed, run.timestamp)
-        .map_err(|error| format!("nothing was deleted: {error:#}"))?;
+    let rows = prune::plan_local(
+        host,
+        btrfs,
+        subvolume,
+        &committed,
+        &BTreeMap::new(),
+        run.timestamp,
+    )
+    .map_err(|error| format!("nothing was deleted: {error:#}"))?;
     let mut pruned = prune::local(host, btrfs, subvolume, rows);
     if let Some(policy) = Policy::remote(host.config.retention) {
         let marks = bucket.marks_with(run.timestamp);

@@ -1,6 +1,6 @@
 //! `prune`: retention alone, with a reason on every row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use log::error;
 
@@ -81,7 +81,13 @@ fn carry_out(host: &Host, args: &Prune, ready: &Ready, now: Timestamp) -> anyhow
     let remote = Remote::ask(&ready.rclone, &host.config, 0)?;
     same_clock(remote.clock, now).map_err(anyhow::Error::msg)?;
     let subvolume = ready.btrfs.show(label(), &host.config.subvolume)?;
-    if args.adopt && !args.dry_run {
+    let mut adopted = BTreeMap::new();
+    if args.adopt && args.dry_run {
+        adopted = snapshots::adoptable(&host.config, &ready.btrfs, &subvolume)?;
+        for name in adopted.keys() {
+            log::info!("{name} would be made read-only, and ours");
+        }
+    } else if args.adopt {
         for path in snapshots::adopt(&host.config, &ready.btrfs, &subvolume)? {
             log::info!("{} is read-only now, and ours", path.display());
         }
@@ -92,7 +98,7 @@ fn carry_out(host: &Host, args: &Prune, ready: &Ready, now: Timestamp) -> anyhow
         .filter(|(_, marks)| marks.contains(&Mark::Complete))
         .map(|(timestamp, _)| *timestamp)
         .collect();
-    let rows = prune::plan_local(host, &ready.btrfs, &subvolume, &committed, now)?;
+    let rows = prune::plan_local(host, &ready.btrfs, &subvolume, &committed, &adopted, now)?;
     let mut pruned = match args.dry_run {
         true => Pruned {
             rows,

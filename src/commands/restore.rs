@@ -17,7 +17,7 @@ use crate::restore::{self, Destination, Failure, Part};
 use crate::retention::Standing;
 use crate::snapshot_name::SnapshotName;
 use crate::snapshots;
-use crate::space::Bytes;
+use crate::space::{Bytes, counted};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
 use crate::tree::shown;
@@ -169,8 +169,8 @@ fn carry_out(
         );
     }
     info!(
-        "{timestamp} is restored: {} files, {} in {}",
-        restored.files,
+        "{timestamp} is restored: {}, {} in {}",
+        counted(restored.files, "file"),
         Bytes(restored.bytes),
         destination.path.display()
     );

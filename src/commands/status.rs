@@ -3,7 +3,6 @@
 //! From the bucket and not from memory: a host that believes in its backups and is wrong is the case that counts.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use serde::Serialize;
 
@@ -14,8 +13,9 @@ use crate::exec::{Label, Step};
 use crate::host::Host;
 use crate::manifest::{ExportRecord, Mark};
 use crate::preflight;
-use crate::report::Last;
+use crate::report::{LARGEST_STATE, Last};
 use crate::retention::Standing;
+use crate::small_file;
 use crate::snapshots;
 use crate::space::{Space, age};
 use crate::timestamp::Timestamp;
@@ -237,8 +237,8 @@ impl Status {
 
     /// What this host knows beside; where it may not look, it says nothing of it.
     fn here(&mut self, host: &Host) {
-        if let Ok(text) = fs::read_to_string(&host.config.report.state_file) {
-            match serde_json::from_str::<Last>(&text) {
+        if let Ok(text) = small_file::read(&host.config.report.state_file, LARGEST_STATE) {
+            match serde_json::from_slice::<Last>(&text) {
                 Ok(last) => {
                     if last.exit_code != 0 {
                         let step = last.failed_step.as_deref().unwrap_or("unknown").to_owned();

@@ -12,7 +12,7 @@ use crate::exec::{Label, Step};
 use crate::host::Host;
 use crate::manifest::Mark;
 use crate::preflight;
-use crate::space::Bytes;
+use crate::space::{Bytes, counted};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
 use crate::tree::shown;
@@ -161,8 +161,8 @@ impl std::fmt::Display for Verdict {
         if self.differences.is_empty() {
             return write!(
                 f,
-                "{timestamp}  {dataset}  ok: {} files, {}",
-                self.files,
+                "{timestamp}  {dataset}  ok: {}, {}",
+                counted(self.files, "file"),
                 Bytes(self.bytes)
             );
         }

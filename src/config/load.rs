@@ -5,15 +5,12 @@
 //! For the same reason a dangling link in the usual place counts as a file that cannot be read.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::io::ErrorKind;
 use std::path::Path;
-
-use nix::fcntl::OFlag;
 
 use super::problem::{Problem, Problems};
 use super::{Config, DEFAULT_PATH, PATH_VARIABLE};
+use crate::small_file;
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -55,7 +52,8 @@ pub(super) fn load_or(
             remedy: remedy.to_owned(),
         }],
     };
-    let bytes = read(path).map_err(|error| {
+    // One byte more than is accepted.
+    let bytes = small_file::read(path, LIMIT + 1).map_err(|error| {
         let what = format!("cannot be read: {error}");
         let remedy = match (error.kind(), named_by) {
             (ErrorKind::NotFound, Some(named_by)) => {
@@ -84,19 +82,4 @@ pub(super) fn load_or(
             Err(problem(Some(line), what, "save it as UTF-8"))
         }
     }
-}
-
-/// At most one byte more than is accepted.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    // A FIFO that nobody writes to would hold us for ever, deaf to signals.
-    let file = File::options()
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)?;
-    if file.metadata()?.file_type().is_fifo() {
-        return Err(std::io::Error::other("it is a named pipe"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -11,9 +11,7 @@ use nix::unistd::{AccessFlags, Uid, User, eaccess};
 
 use super::{Check, State};
 use crate::host::Host;
-
-/// Btrfs gives the root of every subvolume this inode number.
-const SUBVOLUME_ROOT: u64 = 256;
+use crate::tools::btrfs::SUBVOLUME_ROOT;
 
 pub(super) fn check(checks: &mut Vec<Check>, host: &Host) {
     let (subvolume, snapshot_dir) = (&host.config.subvolume, &host.config.snapshot_dir);

@@ -19,8 +19,12 @@ use crate::logging::{self, VERDICT_ID};
 use crate::manifest::{ExportRecord, SnapshotRecord};
 use crate::metrics;
 use crate::preflight::{Check, State};
+use crate::small_file;
 use crate::space::Space;
 use crate::timestamp::Timestamp;
+
+/// Ours have some KiB; what is cut here is none that we wrote.
+pub const LARGEST_STATE: u64 = 16 << 20;
 
 /// What the state file and `run --json` hold.
 #[derive(Debug, Serialize)]
@@ -230,7 +234,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 impl Last {
     /// What the run before wrote; `None` where there is nothing that can be understood.
     pub fn read(path: &Path) -> Option<Self> {
-        serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+        serde_json::from_slice(&small_file::read(path, LARGEST_STATE).ok()?).ok()
     }
 }
 

@@ -15,9 +15,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::config::Config;
 use crate::space::{Bytes, Space};
 use crate::timestamp::Timestamp;
-
-/// Btrfs gives the root of every subvolume this inode number.
-const SUBVOLUME_ROOT: u64 = 256;
+use crate::tools::btrfs::SUBVOLUME_ROOT;
 
 /// In a stage that is inside: its parts are moving up. No dataset has such a name.
 const MOVING: &str = ".moving";
@@ -211,16 +209,18 @@ impl Destination {
             )
         };
         if !self.inside {
-            // A new one is for us alone, as the stage is: what is in it was private where it came from.
-            if let Some((mode, uid, gid)) = self.kept {
-                // Only root may give it back to somebody else; it is ours then, and no more open than it was.
-                let given = chown(&self.stage, Some(uid), Some(gid)).is_ok();
-                let mode = if given { mode } else { mode & 0o700 };
-                fs::set_permissions(&self.stage, fs::Permissions::from_mode(mode))
-                    .with_context(placing)?;
-            }
             // Takes the place of an absent directory or of an empty one, and of nothing else.
-            return fs::rename(&self.stage, &self.path).with_context(placing);
+            fs::rename(&self.stage, &self.path).with_context(placing)?;
+            // A new one is for us alone, as the stage was: what is in it was private where it came from.
+            let Some((mode, uid, gid)) = self.kept else {
+                return Ok(());
+            };
+            // Only root may give it back to somebody else; it is ours then, and no more open than it was.
+            let given = chown(&self.path, Some(uid), Some(gid)).is_ok();
+            let mode = if given { mode } else { mode & 0o700 };
+            // Where that fails it stays ours alone, and whole.
+            let _ = fs::set_permissions(&self.path, fs::Permissions::from_mode(mode));
+            return Ok(());
         }
         let parts = names(&self.stage)?;
         let moving = self.stage.join(MOVING);

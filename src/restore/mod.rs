@@ -17,7 +17,7 @@ pub use destination::Destination;
 
 use crate::exec::{Label, Step};
 use crate::host::Host;
-use crate::space::Bytes;
+use crate::space::{Bytes, counted};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
 use crate::tree::Tree;
@@ -92,7 +92,7 @@ pub fn restore(
         let into = to.stage.join(&part.name);
         unowned += apply::finish(&into, &part.tree)?.0;
         let (files, bytes) = part.tree.totals();
-        info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {files} files, {}, every byte checked", part.name, Bytes(bytes));
+        info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {}, {}, every byte checked", part.name, counted(files, "file"), Bytes(bytes));
     }
     if let Some(signal) = host.interrupt.signal() {
         return Err(Failure::Other(anyhow::anyhow!(

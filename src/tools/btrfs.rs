@@ -14,6 +14,9 @@ use super::clean_environment;
 use crate::config::Uuid;
 use crate::exec::{Job, Label, Runner, Spoken, Stdout};
 
+/// Btrfs gives the root of every subvolume this inode number.
+pub const SUBVOLUME_ROOT: u64 = 256;
+
 /// A snapshot waits for a commit of the file system, which a busy disk may hold up for minutes.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 

@@ -54,7 +54,7 @@ fn what_is_as_it_was_is_ok() -> Result<()> {
                 0,
                 &[
                     &format!("{timestamp}  falkordb  ok: 6 files"),
-                    &format!("{timestamp}  valkey  ok: 1 files"),
+                    &format!("{timestamp}  valkey  ok: 1 file"),
                 ],
             );
             assert_eq!(ran.stdout.lines().count(), 2, "{ran}");
@@ -197,7 +197,7 @@ fn all_of_them_are_looked_at_and_one_that_differs_hides_no_other() -> Result<()>
         put(&bed, "", timestamp, &this_host());
     }
     let whole = verify(&bed, &["--all"], 0, &[&old, &older, &oldest]);
-    assert_eq!(whole.stdout.matches("ok: 1 files").count(), 8, "{whole}");
+    assert_eq!(whole.stdout.matches("ok: 1 file").count(), 8, "{whole}");
     bed.s3().put(
         bed.bucket(),
         &format!("falkordb-{older}/dump.rdb"),

@@ -51,7 +51,10 @@ fn the_old_scripts_snapshots_become_ours_and_others_stay_what_they_are() -> Resu
         assert!(!is_read_only(&bed, kept)?);
     }
     let before = bed.snapshots()?;
-    prune(&bed, &["--adopt", "--dry-run"], 0);
+    let ran = prune(&bed, &["--adopt", "--dry-run"], 0);
+    assert!(line(&ran, &old).starts_with("would go"), "{ran}");
+    assert!(line(&ran, &young).starts_with("kept"), "{ran}");
+    assert!(line(&ran, &foreign).contains("not ours"), "{ran}");
     assert!(!is_read_only(&bed, &young)?, "a dry run");
     assert_eq!(bed.snapshots()?, before);
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 
 use anyhow::Result;
 use testbed::disk::Mount;
@@ -61,5 +62,19 @@ fn a_link_planted_where_the_state_file_goes_is_replaced_and_not_followed() -> Re
         1,
         "no temporary file stays"
     );
+    Ok(())
+}
+
+#[test]
+fn a_named_pipe_planted_where_the_state_file_goes_holds_nothing_up() -> Result<()> {
+    let bed = bed();
+    bed.set("export.enable", false)?;
+    nix::unistd::mkfifo(
+        &bed.state_path(),
+        nix::sys::stat::Mode::from_bits_truncate(0o666),
+    )?;
+    let ran = bed.spawn(&["run"])?.wait_timeout(Duration::from_secs(60))?;
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(bed.state()?["exit_code"], 0);
     Ok(())
 }
