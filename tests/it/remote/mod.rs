@@ -4,6 +4,7 @@
 //! minutes later.
 
 mod commit;
+mod mark;
 mod one_of_two;
 mod refused;
 mod surroundings;
