@@ -3,12 +3,12 @@
 
 use anyhow::Result;
 use testbed::relay::{Relay, Rule};
-use testbed::{Bed, Signal};
+use testbed::{Bed, Rclone, Signal};
 
-use super::{keys_with, listed, prune, remote};
-use crate::restore::SOON;
+use super::{keys_with, line, listed, prune, remote};
 use crate::restore::by_hand::{export_of, put, this_host};
-use crate::support::{days_ago, expect};
+use crate::restore::{SOON, plain};
+use crate::support::{days_ago, expect, old_snapshot, wrap};
 
 /// The requests of a deletion, in their order: what the rule holds, and whether the manifest has gone by then.
 fn steps(old: &str) -> Vec<(&'static str, Rule, Rule, bool)> {
@@ -160,5 +160,30 @@ fn a_key_that_may_not_delete_loses_no_backup() -> Result<()> {
         "the newest by hand, and the run: {ran}"
     );
     assert!(!keys_with(&bed, &older).is_empty());
+    Ok(())
+}
+
+#[test]
+fn what_a_stop_left_standing_is_not_called_gone() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    bed.set("retention.min_keep", 1)?;
+    let newest = old_snapshot(&bed, 1);
+    let old = [40, 50, 60].map(|days| old_snapshot(&bed, days));
+    let held = bed.scratch().join("held");
+    let body = format!(
+        "case \"$*\" in *'subvolume delete'*) touch '{0}'; exec sleep 60;; esac; exec \"$REAL\" \"$@\"",
+        held.display()
+    );
+    wrap(&bed, "btrfs", &body);
+    let mut run = bed.spawn(&["prune"])?;
+    run.wait_until("a deletion", SOON, |_| held.exists())?;
+    run.signal(Signal::SIGTERM)?;
+    let ran = run.wait_timeout(SOON)?;
+    assert_eq!(ran.code, Some(143), "{ran}");
+    for name in &old {
+        assert!(line(&ran, name).starts_with("STAYS"), "{ran}");
+    }
+    assert!(line(&ran, &newest).starts_with("kept"), "{ran}");
+    assert_eq!(bed.snapshots()?.len(), 4, "{ran}");
     Ok(())
 }
