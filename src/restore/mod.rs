@@ -102,7 +102,9 @@ pub fn restore(
     }
     sync(&to.stage)?;
     to.put_in_place()?;
-    sync(to.path.parent().unwrap_or(Path::new("/")))?;
+    if let Err(error) = sync(to.path.parent().unwrap_or(Path::new("/"))) {
+        warn!(step = "restore"; "{} is in place, and {error:#}: look at dmesg before you trust this disk", to.path.display());
+    }
     Ok(Restored {
         files,
         bytes,
