@@ -3,6 +3,7 @@
 //! From the bucket and not from memory: a host that believes in its backups and is wrong is the case that counts.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use serde::Serialize;
 
@@ -157,6 +158,11 @@ impl Status {
             summary.is_some_and(|summary| summary.head.host == host.name)
         });
         let newest = ours.copied().unwrap_or(newest);
+        let since = (Bound::Excluded(newest), Bound::Included(now));
+        if let Some(bad) = remote.damaged.range(since).next_back() {
+            let text = format!("the manifest of {bad} cannot be read, so that is no backup");
+            self.say(Level::Critical, text);
+        }
         let seconds = now.unix() - newest.unix();
         (self.newest_complete, self.age_seconds) = (Some(newest), Some(seconds));
         let text = format!(

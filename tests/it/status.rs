@@ -318,3 +318,32 @@ fn a_user_without_privileges_can_ask() -> Result<()> {
     assert!(ran.stdout.contains(&timestamp), "{ran}");
     Ok(())
 }
+
+#[test]
+fn another_hosts_backup_is_none_of_ours() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    let (ours, theirs) = (days_ago(2), days_ago(1));
+    put(&bed, "", &ours, &this_host());
+    put(&bed, "", &theirs, "other");
+    let says = format!("the newest complete backup is {ours}");
+    status(&bed, &["--max-age", "3d"], 0, &[&says]);
+    status(&bed, &["--max-age", "36h"], 2, &["older than"]);
+    // Seen from a machine that makes none.
+    for key in bed.keys()? {
+        if key.contains(&ours) {
+            bed.s3().delete(bed.bucket(), &key)?;
+        }
+    }
+    status(&bed, &["--max-age", "3d"], 1, &["of the host other"]);
+    Ok(())
+}
+
+#[test]
+fn a_newer_manifest_that_cannot_be_read_is_critical_though_an_older_one_is_fresh() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    put(&bed, "", &days_ago(2), &this_host());
+    let broken = format!("manifests/{}.json", days_ago(1));
+    bed.s3().put(bed.bucket(), &broken, b"garbage")?;
+    status(&bed, &["--max-age", "3d"], 2, &["cannot be read"]);
+    Ok(())
+}
