@@ -75,6 +75,8 @@ def the_bucket_holds_both_datasets_the_export_and_the_manifest():
 
 @check
 def a_fresh_server_loads_what_is_restored_with_every_key():
+    # A directory that restore makes is root's alone; one that stands keeps its mode, and the servers are not root.
+    run("install", "--directory", "--mode=755", "/tmp/restored")
     run("opencode-backup", "restore", "--to", "/tmp/restored")
     for name, port, user in SERVERS:
         dump = pathlib.Path(f"/tmp/restored/{name}/dump.rdb")
