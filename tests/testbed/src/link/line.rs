@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How far ahead of the clock a lane may be given away: what is read in one go
@@ -107,18 +106,18 @@ impl Line {
         }
     }
 
-    /// Passes on what is due and takes what there is room for.
+    /// Passes on what is due and takes what there is room for, which `taken` sees.
     pub(super) fn step(
         &mut self,
         (from, to): (&TcpStream, &TcpStream),
         lane: &mut Lane,
-        counted: &AtomicU64,
+        taken: impl FnMut(&[u8]),
         step: &mut Step,
     ) -> io::Result<()> {
         let now = Instant::now();
         self.hear_acks(now);
         if let Some(bytes) = self.room(lane, now, step) {
-            self.read(from, bytes, lane, counted, step)?;
+            self.read(from, bytes, lane, taken, step)?;
         }
         self.write(to, lane, step)
     }
@@ -161,7 +160,7 @@ impl Line {
         mut from: &TcpStream,
         room: usize,
         lane: &mut Lane,
-        counted: &AtomicU64,
+        mut taken: impl FnMut(&[u8]),
         step: &mut Step,
     ) -> io::Result<()> {
         let mut bytes = lane.spare.pop().unwrap_or_else(|| vec![0; lane.read]);
@@ -182,7 +181,7 @@ impl Line {
             Ok(read) => read,
         };
         step.moved = true;
-        counted.fetch_add(read as u64, Ordering::Relaxed);
+        taken(&bytes[..read]);
         self.in_flight += read;
         // A few bytes need no large buffer for the time of their journey.
         let bytes = if read < lane.read / 4 {

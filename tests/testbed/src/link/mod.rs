@@ -1,5 +1,5 @@
 //! A long link on loopback: a TCP relay with a round-trip time, a window for each
-//! connection and a rate that all connections share.
+//! connection and a rate that all connections share. It counts what passes.
 //!
 //! The surprise: it waits before it reads, not after. Who reads at once and sends
 //! late has built an endless queue, in which a small request stands behind all the
@@ -10,6 +10,7 @@
 //! the first byte.
 
 mod line;
+mod requests;
 mod run;
 
 use std::net::{SocketAddr, TcpListener};
@@ -22,7 +23,10 @@ use anyhow::{Context, Result};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::gettid;
 
+pub use requests::{Kind, Requests};
+
 use crate::process::free_port;
+use requests::Counts;
 use run::Relaying;
 
 /// What a link is like.
@@ -64,6 +68,7 @@ struct Totals {
     up: AtomicU64,
     down: AtomicU64,
     connections: AtomicU64,
+    requests: Counts,
     thread: AtomicU64,
 }
 
@@ -123,6 +128,11 @@ impl Link {
     /// Connections so far.
     pub fn connections(&self) -> u64 {
         self.totals.connections.load(Ordering::Relaxed)
+    }
+
+    /// S3 requests so far, by kind.
+    pub fn requests(&self) -> Requests {
+        self.totals.requests.get()
     }
 
     /// Processor time of the relay so far: it has one thread.

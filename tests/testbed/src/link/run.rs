@@ -15,6 +15,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::line::{Lane, Line, Step};
+use super::requests::Scanner;
 use super::{Profile, Totals};
 
 const LISTENER: u64 = u64::MAX;
@@ -28,6 +29,7 @@ struct Connection {
     server: TcpStream,
     up: Line,
     down: Line,
+    requests: Scanner,
 }
 
 pub(super) struct Relaying {
@@ -121,8 +123,16 @@ impl Relaying {
             let Connection { client, server, .. } = connection;
             let (out, back) = ((&*client, &*server), (&*server, &*client));
             let (going, coming) = (&mut connection.up, &mut connection.down);
-            let went = going.step(out, up, &totals.up, &mut all);
-            let came = coming.step(back, down, &totals.down, &mut all);
+            let requests = &mut connection.requests;
+            let sent = |bytes: &[u8]| {
+                totals.up.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                requests.feed(bytes, &totals.requests);
+            };
+            let went = going.step(out, up, sent, &mut all);
+            let answered = |bytes: &[u8]| {
+                totals.down.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            };
+            let came = coming.step(back, down, answered, &mut all);
             // A reset on one side is the end of both.
             went.and(came).is_ok() && !(going.done && coming.done)
         });
@@ -192,6 +202,7 @@ impl Relaying {
             server,
             up: Line::new(now + round_trip),
             down: Line::new(now + round_trip / 2),
+            requests: Scanner::new(),
         });
         Ok(())
     }
