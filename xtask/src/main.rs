@@ -25,6 +25,7 @@ cargo xtask COMMAND
   ci                          format, lints, documentation, then all tests
   vm-test [--kvm]             the units under a real systemd, in a virtual machine
   nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
+  bench [--quick]             our run against the shell script, restic and rclone by hand, over long links
   bench overhead [--quick]    our run against the same commands by hand, and our memory
 
 demo, test, ci and bench install what they lack (saying so), need root, and leave

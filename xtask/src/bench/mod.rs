@@ -1,9 +1,10 @@
-//! `cargo xtask bench NAME`: measurements, kept apart from the tests. A benchmark
-//! is one file; it returns a table of rows, each with the bar that it has to clear.
+//! `cargo xtask bench`: measurements, kept apart from the tests. Each publishes a
+//! table, with the bars that it has to clear.
 
 mod by_hand;
 mod measure;
 mod overhead;
+mod speed;
 mod stage;
 mod table;
 
@@ -23,13 +24,23 @@ pub enum Effort {
     Full,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    /// Us against others, over emulated links.
+    Speed,
+    /// Us against our own commands by hand.
+    Overhead,
+}
+
 /// Runs one; fails where a bar is missed.
 pub fn run(words: &[&str]) -> Result<ExitCode> {
-    let effort = match words {
-        ["overhead"] => Effort::Full,
-        ["overhead", "--quick"] => Effort::Quick,
+    let (name, effort) = match words {
+        [] | ["speed"] => (Name::Speed, Effort::Full),
+        ["--quick"] | ["speed", "--quick"] => (Name::Speed, Effort::Quick),
+        ["overhead"] => (Name::Overhead, Effort::Full),
+        ["overhead", "--quick"] => (Name::Overhead, Effort::Quick),
         _ => {
-            eprintln!("cargo xtask bench overhead [--quick]");
+            eprintln!("cargo xtask bench [speed|overhead] [--quick]");
             return Ok(ExitCode::from(2));
         }
     };
@@ -37,8 +48,16 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     if let Some(ended) = prepare(&ourselves)? {
         return Ok(ended);
     }
+    if name == Name::Speed {
+        speed::prepare()?;
+    }
     contained(&ourselves, Place::Memory, || {
-        let rows = overhead::measure(&release_binary()?, effort)?;
-        table::publish("overhead", &rows, &target_dir().join("bench"))
+        let (binary, dir) = (release_binary()?, target_dir().join("bench"));
+        match name {
+            Name::Speed => speed::run(&binary, effort, &dir),
+            Name::Overhead => {
+                table::publish("overhead", &overhead::measure(&binary, effort)?, &dir)
+            }
+        }
     })
 }

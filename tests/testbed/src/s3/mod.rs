@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 pub use objects::Objects;
 use objects::Store;
@@ -41,7 +41,7 @@ pub struct S3 {
 
 enum Running {
     Process(Mutex<Daemon>),
-    Threads(#[expect(dead_code, reason = "it serves until it is dropped")] Shelf),
+    Threads(Shelf),
 }
 
 /// A bucket name nobody else in this process uses.
@@ -109,6 +109,15 @@ impl S3 {
             },
             server: Running::Threads(shelf),
         })
+    }
+
+    /// Empties every bucket of [`S3::quick`], at once.
+    pub fn clear(&self) -> Result<()> {
+        let Running::Threads(shelf) = &self.server else {
+            bail!("only the quick server is emptied at once");
+        };
+        shelf.clear();
+        Ok(())
     }
 
     fn start(name: &str, command: Command, port: u16, store: Store) -> Result<Self> {

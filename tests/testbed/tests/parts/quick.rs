@@ -76,6 +76,8 @@ fn parts_copies_listings_and_checksums_work_with_each_rclone_and_are_counted() -
         counted(&["purge", &one])?;
         counted(&["check", "--download", &source, &two])?;
         assert_eq!(s3.keys(&bucket)?.len(), 31, "{name}");
+        s3.clear()?;
+        assert!(s3.keys(&bucket)?.is_empty(), "{name}");
         Ok(())
     })
 }

@@ -40,6 +40,7 @@ use store::{Blob, Object, Store, Upload};
 /// The running server.
 pub(super) struct Shelf {
     listener: Listener,
+    store: Arc<Mutex<Store>>,
 }
 
 impl Shelf {
@@ -47,11 +48,19 @@ impl Shelf {
     pub(super) fn start(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         let store = Arc::new(Mutex::new(Store::new(dir)));
+        let shared = Arc::clone(&store);
         let listener = Listener::start(move |stream| {
             // A client that leaves in the middle is nothing to report.
-            serve(stream, &store).ok();
+            serve(stream, &shared).ok();
         })?;
-        Ok(Self { listener })
+        Ok(Self { listener, store })
+    }
+
+    /// Removes all objects, and what was sent of others; the buckets stay.
+    pub(super) fn clear(&self) {
+        let mut store = lock(&self.store);
+        store.uploads.clear();
+        store.buckets.values_mut().for_each(store::Bucket::clear);
     }
 
     pub(super) fn addr(&self) -> SocketAddr {
