@@ -1,3 +1,5 @@
+//! The promises that a link keeps, each measured on a real connection.
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -6,8 +8,9 @@ use std::time::{Duration, Instant};
 use super::{Link, Profile};
 
 const MIB: usize = 1 << 20;
-/// A busy machine wakes us late; the best of so many tries is the link's own doing.
-const TRIES: usize = 4;
+/// A busy machine wakes us late. The link's own doing is what never takes less, and
+/// does not take more in one of so many tries.
+const TRIES: usize = 10;
 
 /// Serves each connection on a thread of its own.
 fn server(serve: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> std::net::SocketAddr {
@@ -64,12 +67,22 @@ fn time(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// The shortest of some tries, none of which may be below `least`.
-fn best(least: f64, mut work: impl FnMut() -> f64) -> f64 {
-    let times: Vec<f64> = (0..TRIES).map(|_| work()).collect();
-    let shortest = times.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(shortest >= least, "{times:?}, and never below {least}");
-    shortest
+/// Tries until the time is within the range; below it, it must never be.
+#[track_caller]
+fn takes(range: std::ops::Range<f64>, mut work: impl FnMut() -> f64) -> f64 {
+    let mut times = Vec::new();
+    while times.len() < TRIES {
+        let time = work();
+        times.push(time);
+        assert!(
+            time >= range.start,
+            "{times:?} s, and never below {range:?}"
+        );
+        if time < range.end {
+            return time;
+        }
+    }
+    panic!("{times:?} s, and none within {range:?}");
 }
 
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
@@ -94,12 +107,10 @@ fn a_question_and_its_answer_take_a_round_trip_and_a_new_connection_one_more() {
         stream.write_all(b"?").expect("ask");
         stream.read_exact(&mut [0]).expect("an answer");
     };
-    let new = best(0.120, || time(|| ask(&mut connect(&link))));
-    assert!(new < 0.130, "the first answer came after {new} s");
+    takes(0.120..0.130, || time(|| ask(&mut connect(&link))));
     let mut kept = connect(&link);
     ask(&mut kept);
-    let again = best(0.060, || time(|| ask(&mut kept)));
-    assert!(again < 0.066, "another answer came after {again} s");
+    takes(0.060..0.066, || time(|| ask(&mut kept)));
 }
 
 #[test]
@@ -113,7 +124,7 @@ fn all_connections_together_get_the_rate_within_five_per_cent() {
     let link = &link;
     // 30 MB at 50 MB/s; set-up, the way there and the answer are no part of the rate.
     let all = 30_000_000;
-    let took = best(0.0, || {
+    takes(0.6 * 0.95..0.6 * 1.05, || {
         let whole = time(|| {
             thread::scope(|scope| {
                 for _ in 0..8 {
@@ -123,8 +134,6 @@ fn all_connections_together_get_the_rate_within_five_per_cent() {
         });
         whole - 0.020
     });
-    let rate = all as f64 * 8.0 / took / 1e6;
-    assert!((380.0..=420.0).contains(&rate), "{rate} Mbit/s");
 }
 
 #[test]
@@ -136,8 +145,10 @@ fn each_direction_has_the_rate_to_itself() {
     };
     let link = Link::start(server(echo), profile).expect("a link");
     let bytes = noise(1, 15_000_000);
-    let took = best(0.28, || time(|| assert!(round(&link, &bytes) == bytes)));
-    assert!(took < 0.40, "0.3 s each way, at once, took {took} s");
+    // 0.3 s each way, at once.
+    takes(0.28..0.40, || {
+        time(|| assert!(round(&link, &bytes) == bytes))
+    });
 }
 
 #[test]
@@ -151,9 +162,8 @@ fn the_window_bounds_what_one_connection_gets() {
     let link = &link;
     // A window a round trip: 12 MiB go out in 11 of them after the first, one more
     // for the set-up and one for the way there and the answer.
-    let alone = best(0.6, || time(|| send(link, 12 * MIB)));
-    assert!((0.640..0.720).contains(&alone), "{alone} s for 12 MiB");
-    let four = best(0.6, || {
+    let alone = takes(0.640..0.720, || time(|| send(link, 12 * MIB)));
+    takes(0.640..alone * 1.25, || {
         time(|| {
             thread::scope(|scope| {
                 for _ in 0..4 {
@@ -162,7 +172,6 @@ fn the_window_bounds_what_one_connection_gets() {
             });
         })
     });
-    assert!(four < alone * 1.25, "{four} s for four times 12 MiB");
 }
 
 /// Sends bytes and reads them back at the same time.

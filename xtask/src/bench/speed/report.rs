@@ -139,6 +139,7 @@ impl Report<'_> {
             measured by (a), (c) and (e). CPU time and memory are those of all of a rival's processes. (a) sends\n\
             everything each time: its first backup stands for all its works. (e) is the bytes that have changed\n\
             over the rate, and two round trips; on loopback it is `cp` of the same files.\n";
+        text += &self.overview();
         for route in Route::ALL {
             let cells = self
                 .figures
@@ -166,6 +167,50 @@ impl Report<'_> {
             [bar.what.clone(), bar.found.clone(), holds.to_owned()]
         });
         text + &table(&head, &rows.collect::<Vec<_>>())
+    }
+
+    /// A line a work: seconds of everybody, and what the two that send least send.
+    fn overview(&self) -> String {
+        let head = [
+            "seconds",
+            "(a)",
+            "(b) ours",
+            "(c)",
+            "(d)",
+            "(e)",
+            "MiB up, (b)",
+            "MiB up, (c)",
+        ];
+        let number = |found: f64| match found {
+            found if found.is_finite() => format!("{found:.2}"),
+            _ => "-".to_owned(),
+        };
+        let cells = self.figures.cells().into_iter();
+        let rows = cells.map(|cell| {
+            let (route, kind, work) = cell;
+            let data = kind.name(route.amount(self.effort));
+            let [a, b, c, d] = Rival::ALL.map(|rival| number(self.figures.wall(cell, rival)));
+            let [ours, theirs] = [Rival::Ours, Rival::Restic].map(|rival| {
+                let figure = self.figures.of(cell, rival);
+                number(figure.map_or(f64::NAN, Figure::up))
+            });
+            let what = format!("{}; {data}: {}", route.name(), work.name());
+            [
+                what,
+                a,
+                format!("**{b}**"),
+                c,
+                d,
+                number(self.figures.least(cell)),
+                ours,
+                theirs,
+            ]
+        });
+        let rows: Vec<[String; 8]> = rows.collect();
+        format!(
+            "\n## Overview\n\n{}",
+            table(&head.map(str::to_owned), &rows)
+        )
     }
 
     fn rows(&self, cell: Cell) -> Vec<[String; 9]> {
@@ -277,6 +322,35 @@ fn table<const N: usize>(head: &[String; N], rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::speed::route::{Kind, Work};
+
+    #[test]
+    fn the_overview_has_a_line_for_each_work_and_no_number_for_what_was_not_measured() {
+        let mut figures = Figures::default();
+        let sample = crate::bench::speed::figures::tests::sample(Duration::from_secs(3));
+        for work in [Work::First, Work::Unchanged] {
+            figures.add((Route::Near, Kind::Large, work), Rival::Ours, sample);
+        }
+        let report = Report {
+            machine: Machine { lines: Vec::new() },
+            effort: Effort::Full,
+            figures: &figures,
+            bars: &[],
+            took: Duration::ZERO,
+        };
+        let text = report.overview();
+        let rows: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("**3.00**"))
+            .collect();
+        assert_eq!(rows.len(), 2, "{text}");
+        let cells: Vec<&str> = rows[1].split('|').map(str::trim).collect();
+        assert_eq!(
+            cells[1],
+            "30 ms, 100 Mbit/s; 32 MiB in 3 files: nothing changed"
+        );
+        assert_eq!(cells[2..9], ["-", "**3.00**", "-", "-", "-", "1.00", "-"]);
+    }
 
     #[test]
     fn a_table_has_a_head_a_rule_and_lines_of_one_width() {
