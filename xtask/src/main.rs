@@ -28,6 +28,7 @@ cargo xtask COMMAND
   vm-test [--kvm]             the units under a real systemd, in a virtual machine
   nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
   dist [--check]              the binary, its units, completions and manual pages, in one folder
+  bench [--quick]             our run against the shell script, restic and rclone by hand, over long links
   bench overhead [--quick]    our run against the same commands by hand, and our memory
   bench restore [--quick]     our restore and verify against the same commands by hand
 

@@ -55,6 +55,11 @@ impl Head {
         found.next().map(|(_, value)| value.as_str())
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let each = self.headers.iter();
+        each.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub(crate) fn remove(&mut self, name: &str) {
         self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
     }
@@ -170,17 +175,23 @@ impl Conn {
     }
 
     fn pieces(&mut self, mut left: u64, each: &mut Each<'_>) -> io::Result<()> {
-        while left > 0 {
-            if self.ahead.is_empty() && self.fill()? == 0 {
-                return Err(gone("closed in a body"));
-            }
-            let n = self
-                .ahead
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let room = |left: u64| usize::try_from(left).unwrap_or(usize::MAX);
+        let n = self.ahead.len().min(room(left));
+        if n > 0 {
             let piece: Vec<u8> = self.ahead.drain(..n).collect();
             left -= n as u64;
             each(&piece)?;
+        }
+        // Straight from the socket: a large body is not kept on its way.
+        let mut chunk = vec![0; room(left).min(256 << 10)];
+        while left > 0 {
+            let n = chunk.len().min(room(left));
+            let n = self.stream.read(&mut chunk[..n])?;
+            if n == 0 {
+                return Err(gone("closed in a body"));
+            }
+            left -= n as u64;
+            each(&chunk[..n])?;
         }
         Ok(())
     }
@@ -205,9 +216,12 @@ impl Conn {
                 let size = line.split(';').next().unwrap_or_default().trim();
                 let size = u64::from_str_radix(size, 16).map_err(io::Error::other)?;
                 self.pieces(size, each)?;
-                // After the last chunk come trailers, which nobody here sends.
-                self.take_until(b"\r\n")?;
+                let mut line = self.take_until(b"\r\n")?;
                 if size == 0 {
+                    // After the last chunk come trailers, and an empty line.
+                    while line.is_some_and(|line| line.len() > 2) {
+                        line = self.take_until(b"\r\n")?;
+                    }
                     return Ok(());
                 }
             },

@@ -1,6 +1,6 @@
 //! The real parts that the black-box tests and `cargo xtask demo` run on: Btrfs
-//! on loop devices, S3 servers, Redis or Valkey, and the two things that stand
-//! where the network ends (a stub of the native B2 API, a relay that misbehaves).
+//! on loop devices, S3 servers, Redis or Valkey, and what stands where the network
+//! ends (a stub of the native B2 API, a relay that misbehaves, a link that is long).
 //!
 //! Everything is an RAII guard, and a guard does not run when its process is
 //! killed. So every server is tied to us by its parent-death signal
@@ -14,6 +14,7 @@ pub mod bed;
 pub mod clock;
 pub mod disk;
 mod http;
+pub mod link;
 mod listener;
 pub mod pages;
 pub mod process;

@@ -133,6 +133,14 @@ pub fn ensure(say: &mut dyn FnMut(&str)) -> Result<()> {
     Tools::locate().map(drop)
 }
 
+/// Installs one more Debian package, after saying so, where its program is missing.
+pub fn ensure_program(package: &str, program: &str, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    if which(program).is_none() {
+        install(&[package], false, say)?;
+    }
+    which(program).with_context(|| format!("the package {package} brought no {program}"))
+}
+
 fn install(packages: &[&str], a_server: bool, say: &mut dyn FnMut(&str)) -> Result<()> {
     let mut wanted = packages.to_vec();
     if a_server {

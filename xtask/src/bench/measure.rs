@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use testbed::bed::descendants;
+use testbed::bed::{Running, descendants};
 
 const OWN_EVERY: Duration = Duration::from_millis(1);
 const CHILDREN_EVERY: Duration = Duration::from_millis(20);
@@ -53,6 +53,45 @@ pub fn time(command: &mut Command) -> Result<Took> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}:\n{said}", output.status);
     Ok(took)
+}
+
+/// A run of several processes: what it takes, and what they hold at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Time.
+    pub took: Took,
+    /// The largest sum of all their resident sizes at one moment, in KiB.
+    pub peak: u64,
+}
+
+/// How much a command and all its children take; it has to succeed.
+pub fn usage(command: &mut Command) -> Result<Usage> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let before = cpu_of_children()?;
+    let start = Instant::now();
+    let mut running = Running::start(command).with_context(|| format!("run {name}"))?;
+    let pid = running.pid();
+    let (mut peak, mut look) = (0, start);
+    while !running.ended()? {
+        if Instant::now() >= look {
+            let own = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let others = descendants(pid);
+            let all = others
+                .iter()
+                .map(|one| one.status.as_str())
+                .chain([own.as_str()]);
+            peak = peak.max(all.map(|status| kib(status, "VmRSS")).sum());
+            look = Instant::now() + CHILDREN_EVERY;
+        }
+        sleep(OWN_EVERY);
+    }
+    let took = Took {
+        wall: start.elapsed(),
+        cpu: cpu_of_children()?.saturating_sub(before),
+    };
+    let ran = running.wait_timeout(Duration::from_secs(10))?;
+    ensure!(ran.code == Some(0), "{name}: {ran}");
+    Ok(Usage { took, peak })
 }
 
 /// Of those that ended and were waited for, and theirs.

@@ -1,10 +1,11 @@
-//! `cargo xtask bench NAME`: measurements, kept apart from the tests. A benchmark
-//! is one file; it returns a table of rows, each with the bar that it has to clear.
+//! `cargo xtask bench`: measurements, kept apart from the tests. Each publishes a
+//! table, with the bars that it has to clear.
 
 mod by_hand;
 mod measure;
 mod overhead;
 mod restore;
+mod speed;
 mod stage;
 mod table;
 
@@ -24,13 +25,28 @@ pub enum Effort {
     Full,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    /// Our run against others, over emulated links.
+    Speed,
+    /// Our run against its own commands by hand.
+    Overhead,
+    /// Our restore against its own commands by hand.
+    Restore,
+}
+
 /// Runs one; fails where a bar is missed.
 pub fn run(words: &[&str]) -> Result<ExitCode> {
     let (name, effort) = match words {
-        [name @ ("overhead" | "restore")] => (*name, Effort::Full),
-        [name @ ("overhead" | "restore"), "--quick"] => (*name, Effort::Quick),
+        [rest @ .., "--quick"] => (rest, Effort::Quick),
+        all => (all, Effort::Full),
+    };
+    let name = match name {
+        [] | ["speed"] => Name::Speed,
+        ["overhead"] => Name::Overhead,
+        ["restore"] => Name::Restore,
         _ => {
-            eprintln!("cargo xtask bench overhead|restore [--quick]");
+            eprintln!("cargo xtask bench [speed|overhead|restore] [--quick]");
             return Ok(ExitCode::from(2));
         }
     };
@@ -38,12 +54,17 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     if let Some(ended) = prepare(&ourselves)? {
         return Ok(ended);
     }
+    if name == Name::Speed {
+        speed::prepare()?;
+    }
     contained(&ourselves, Place::Memory, || {
-        let binary = release_binary()?;
-        let rows = match name {
-            "restore" => restore::measure(&binary, effort)?,
-            _ => overhead::measure(&binary, effort)?,
-        };
-        table::publish(name, &rows, &target_dir().join("bench"))
+        let (binary, dir) = (release_binary()?, target_dir().join("bench"));
+        match name {
+            Name::Speed => speed::run(&binary, effort, &dir),
+            Name::Overhead => {
+                table::publish("overhead", &overhead::measure(&binary, effort)?, &dir)
+            }
+            Name::Restore => table::publish("restore", &restore::measure(&binary, effort)?, &dir),
+        }
     })
 }

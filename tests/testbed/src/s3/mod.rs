@@ -1,10 +1,11 @@
-//! S3 servers on loopback: moto, and rclone's own.
+//! S3 servers on loopback: moto, rclone's, and a quick one of ours for measurements.
 //!
 //! The surprise: all tests of a process share one moto. It takes two seconds to
 //! start and is quick then; each test has a bucket to itself. A test that moves
 //! the clock starts its own.
 
 mod objects;
+mod shelf;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,10 +16,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 pub use objects::Objects;
 use objects::Store;
+use shelf::Shelf;
 
 use crate::clock::Clock;
 use crate::process::{Daemon, PATH, free_port, lock, tethered};
@@ -34,7 +36,12 @@ const START: Duration = Duration::from_secs(60);
 /// A running S3 server.
 pub struct S3 {
     objects: Objects,
-    server: Mutex<Daemon>,
+    server: Running,
+}
+
+enum Running {
+    Process(Mutex<Daemon>),
+    Threads(Shelf),
 }
 
 /// A bucket name nobody else in this process uses.
@@ -92,13 +99,34 @@ impl S3 {
         )
     }
 
+    /// One of ours, quick enough to measure against, its bytes in `dir`.
+    pub fn quick(dir: &Path) -> Result<Self> {
+        let shelf = Shelf::start(dir)?;
+        Ok(Self {
+            objects: Objects {
+                addr: shelf.addr(),
+                store: Store::Http,
+            },
+            server: Running::Threads(shelf),
+        })
+    }
+
+    /// Empties every bucket of [`S3::quick`], at once.
+    pub fn clear(&self) -> Result<()> {
+        let Running::Threads(shelf) = &self.server else {
+            bail!("only the quick server is emptied at once");
+        };
+        shelf.clear();
+        Ok(())
+    }
+
     fn start(name: &str, command: Command, port: u16, store: Store) -> Result<Self> {
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let mut server = Daemon::start(name, command)?;
         server.wait_for_port(addr, START)?;
         Ok(Self {
             objects: Objects { addr, store },
-            server: Mutex::new(server),
+            server: Running::Process(Mutex::new(server)),
         })
     }
 
@@ -114,12 +142,18 @@ impl S3 {
 
     /// The server's process id.
     pub fn pid(&self) -> u32 {
-        lock(&self.server).pid()
+        match &self.server {
+            Running::Process(server) => lock(server).pid(),
+            Running::Threads(_) => std::process::id(),
+        }
     }
 
     /// The last of what the server logged.
     pub fn log(&self) -> String {
-        lock(&self.server).output()
+        match &self.server {
+            Running::Process(server) => lock(server).output(),
+            Running::Threads(_) => String::new(),
+        }
     }
 }
 

@@ -164,7 +164,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The texts of all elements of one name, as they stand in the XML.
-fn elements<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
+pub(super) fn elements<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let after = xml.split(open.as_str()).skip(1);
     after

@@ -6,6 +6,7 @@ mod disks;
 mod exports;
 mod lives;
 mod provisions;
+mod quick;
 mod relays;
 mod servers;
 mod wire;

@@ -12,10 +12,11 @@ use testbed::scratch::Scratch;
 use testbed::{Tools, rdb_fixtures};
 
 #[test]
-fn both_servers_keep_what_they_are_given_and_list_all_of_it() -> Result<()> {
+fn all_servers_keep_what_they_are_given_and_list_all_of_it() -> Result<()> {
     let scratch = Scratch::new()?;
     let own = S3::rclone_serve(&Tools::locate()?, &scratch.path().join("s3"))?;
-    for s3 in [S3::shared_moto()?, &own] {
+    let quick = S3::quick(&scratch.path().join("quick"))?;
+    for s3 in [S3::shared_moto()?, &own, &quick] {
         let bucket = unique_bucket();
         assert!(
             s3.keys(&bucket).is_err(),
@@ -39,24 +40,29 @@ fn both_servers_keep_what_they_are_given_and_list_all_of_it() -> Result<()> {
 
 #[test]
 fn a_listing_of_more_than_a_page_is_complete() -> Result<()> {
-    let (s3, bucket) = (S3::shared_moto()?, unique_bucket());
-    s3.create_bucket(&bucket)?;
-    let keys: Vec<String> = (0..1100).map(|i| format!("k&{i:04}")).collect();
-    for key in &keys {
-        s3.put(&bucket, key, b"")?;
+    let scratch = Scratch::new()?;
+    let quick = S3::quick(scratch.path())?;
+    for s3 in [S3::shared_moto()?, &quick] {
+        let bucket = unique_bucket();
+        s3.create_bucket(&bucket)?;
+        let keys: Vec<String> = (0..1100).map(|i| format!("k&{i:04}")).collect();
+        for key in &keys {
+            s3.put(&bucket, key, b"")?;
+        }
+        assert_eq!(s3.keys(&bucket)?, keys);
     }
-    assert_eq!(s3.keys(&bucket)?, keys);
     Ok(())
 }
 
 #[test]
-fn rclone_and_the_testbed_see_the_same_bucket_on_both_servers() -> Result<()> {
+fn rclone_and_the_testbed_see_the_same_bucket_on_all_servers() -> Result<()> {
     let scratch = Scratch::new()?;
     let own = S3::rclone_serve(&Tools::locate()?, &scratch.path().join("s3"))?;
     let source = scratch.path().join("source");
     fs::create_dir(&source)?;
     fs::write(source.join("a file"), "text")?;
-    for s3 in [S3::shared_moto()?, &own] {
+    let quick = S3::quick(&scratch.path().join("quick"))?;
+    for s3 in [S3::shared_moto()?, &own, &quick] {
         crate::each_rclone(|name, rclone| {
             let bucket = unique_bucket();
             s3.create_bucket(&bucket)?;
