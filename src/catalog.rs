@@ -272,12 +272,13 @@ mod tests {
 
     #[test]
     fn only_a_manifest_makes_a_backup_complete() {
-        use Mark::{Complete, Partial, Started};
+        use Mark::{Complete, Partial};
+        let started = Mark::Started(None);
         for (marks, expected) in [
             (&[][..], State::Incomplete),
-            (&[Started], State::Incomplete),
-            (&[Started, Partial], State::Partial),
-            (&[Started, Complete], State::Complete),
+            (&[started], State::Incomplete),
+            (&[started, Partial], State::Partial),
+            (&[started, Complete], State::Complete),
             (&[Complete], State::Complete),
         ] {
             let marks: BTreeSet<Mark> = marks.iter().copied().collect();

@@ -115,9 +115,15 @@ mod tests {
     fn latest_is_the_newest_complete_one_that_is_not_from_the_future() {
         let marks: BTreeMap<Timestamp, BTreeSet<Mark>> = [
             ("2025-01-01T00-00-00Z", vec![Mark::Complete]),
-            ("2025-01-02T00-00-00Z", vec![Mark::Complete, Mark::Started]),
-            ("2025-01-03T00-00-00Z", vec![Mark::Partial, Mark::Started]),
-            ("2025-01-04T00-00-00Z", vec![Mark::Started]),
+            (
+                "2025-01-02T00-00-00Z",
+                vec![Mark::Complete, Mark::Started(None)],
+            ),
+            (
+                "2025-01-03T00-00-00Z",
+                vec![Mark::Partial, Mark::Started(None)],
+            ),
+            ("2025-01-04T00-00-00Z", vec![Mark::Started(None)]),
             ("2025-02-01T00-00-00Z", vec![Mark::Complete]),
         ]
         .map(|(timestamp, marks)| (at(timestamp), marks.into_iter().collect()))

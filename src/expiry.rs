@@ -13,7 +13,7 @@ use crate::catalog::Remote;
 use crate::config::DatasetName;
 use crate::exec::{Label, Step};
 use crate::host::Host;
-use crate::manifest::{self, Mark, Source, Started, Summary};
+use crate::manifest::{self, Mark, Nonce, Source, Started, Summary};
 use crate::retention::{self, Candidate, Policy, Row, Standing};
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
@@ -40,6 +40,8 @@ struct Belongings {
     host: Option<String>,
     prefixes: BTreeSet<String>,
     export: Option<String>,
+    /// The marks of the runs that began it.
+    begun: BTreeSet<Mark>,
 }
 
 impl<'a> Expiry<'a> {
@@ -131,19 +133,21 @@ impl<'a> Expiry<'a> {
     fn read(&mut self, wanted: &[(Timestamp, &BTreeSet<Mark>)]) -> Result<()> {
         let folder = manifest::folder(&self.host.config.remote.prefix);
         for batch in wanted.chunks(BATCH) {
-            let names = |mark: Mark| -> Vec<String> {
-                batch
-                    .iter()
-                    .filter(|(_, marks)| marks.contains(&mark))
-                    .map(|(timestamp, _)| mark.name(*timestamp))
-                    .collect()
+            let names = |wanted: &dyn Fn(&Mark) -> bool| -> Vec<String> {
+                let each = batch.iter().flat_map(|(timestamp, marks)| {
+                    let marks = marks.iter().filter(|mark| wanted(mark));
+                    marks.map(|mark| mark.name(*timestamp))
+                });
+                each.collect()
             };
             let mut unreadable = BTreeSet::new();
             for mark in [Mark::Complete, Mark::Partial] {
-                let summaries =
-                    self.read_each(&folder, &names(mark), Summary::read_one, |summary| {
-                        mark.name(summary.head.timestamp)
-                    })?;
+                let summaries = self.read_each(
+                    &folder,
+                    &names(&|one| *one == mark),
+                    Summary::read_one,
+                    |summary| mark.name(summary.head.timestamp),
+                )?;
                 let read = summaries.iter().map(|summary| summary.head.timestamp);
                 let read: BTreeSet<Timestamp> = read.collect();
                 let there = batch.iter().filter(|(_, marks)| marks.contains(&mark));
@@ -154,15 +158,25 @@ impl<'a> Expiry<'a> {
             }
             let marks = self.read_each(
                 &folder,
-                &names(Mark::Started),
+                &names(&Mark::is_started),
                 Summary::read_mark,
-                |started| Mark::Started.name(started.head.timestamp),
+                |started| Mark::Started(Nonce::parse(&started.nonce)).name(started.head.timestamp),
             )?;
-            for started in marks {
-                self.enter_mark(&started);
+            let mut begun_by: BTreeMap<Timestamp, BTreeSet<&str>> = BTreeMap::new();
+            for started in &marks {
+                self.enter_mark(started);
+                let by = begun_by.entry(started.head.timestamp).or_default();
+                by.insert(&started.head.host);
             }
-            for (timestamp, _) in batch {
-                self.known.entry(*timestamp).or_default();
+            for (timestamp, marks) in batch {
+                let known = self.known.entry(*timestamp).or_default();
+                let begun = marks.iter().copied().filter(Mark::is_started);
+                known.begun.extend(begun);
+                // Two hosts in one second, and no manifest that says whose the data is.
+                let several = begun_by.get(timestamp).is_some_and(|by| by.len() > 1);
+                if several && marks.iter().all(Mark::is_started) {
+                    unreadable.insert(*timestamp);
+                }
             }
             // A newer format, or damage: whatever the mark beside it says, nobody knows what would go.
             for timestamp in unreadable {
@@ -288,7 +302,7 @@ impl<'a> Expiry<'a> {
             nonce: String::new(),
         };
         let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))?;
-        let mark = Mark::Started.key(prefix, timestamp);
+        let mark = Mark::Started(None).key(prefix, timestamp);
         self.rclone.put(label(), &mark, &payload)?;
         for manifest in [Mark::Complete, Mark::Partial] {
             self.rclone
@@ -299,6 +313,14 @@ impl<'a> Expiry<'a> {
         }
         if let Some(export) = &known.export {
             self.rclone.delete_if_there(label(), export)?;
+        }
+        for begun in known
+            .begun
+            .iter()
+            .filter(|begun| **begun != Mark::Started(None))
+        {
+            self.rclone
+                .delete_if_there(label(), &begun.key(prefix, timestamp))?;
         }
         self.rclone.delete(label(), &mark)
     }

@@ -9,110 +9,95 @@ use crate::tree::{NodeKind, Tree};
 /// How many differences a sentence names.
 const LISTED: usize = 5;
 
-/// Compares what is below a prefix with a tree whose files have their MD5, in one sentence.
-///
-/// # Errors
-/// The differences, or why the bucket cannot be asked.
-pub fn listing(rclone: &Rclone, label: Label, tree: &Tree, prefix: &str) -> Result<(), String> {
-    let mut found = differences(rclone, label, tree, prefix)
-        .map_err(|error| format!("listing {prefix}: {error:#}"))?;
-    let more = found.len().saturating_sub(LISTED);
-    found.truncate(LISTED);
-    if more > 0 {
-        found.push(format!("… and {more} more"));
-    }
-    match found.is_empty() {
-        true => Ok(()),
-        false => Err(format!(
-            "the bucket does not hold what the snapshot holds: {}",
-            found.join("; ")
-        )),
-    }
-}
-
-/// Every difference between what the bucket lists below a prefix and a tree.
-///
-/// # Errors
-/// Where the bucket cannot be asked.
-pub fn differences(
-    rclone: &Rclone,
-    label: Label,
-    tree: &Tree,
-    prefix: &str,
-) -> anyhow::Result<Vec<String>> {
-    let mut comparison = Comparison::new(tree);
-    rclone.list_hashes(label, prefix, &mut |object| comparison.seen(&object))?;
-    Ok(comparison.finish())
-}
-
-/// The same, with every byte downloaded and hashed here: what the server says of its objects counts for nothing.
-///
-/// # Errors
-/// Where the bucket cannot be asked.
-pub fn downloaded(
-    rclone: &Rclone,
-    label: Label,
-    tree: &Tree,
-    prefix: &str,
-) -> anyhow::Result<Vec<String>> {
-    let mut comparison = Comparison::new(tree);
-    rclone.hash_downloads(label, prefix, &mut |name, md5| comparison.hashed(name, md5))?;
-    Ok(comparison.finish())
-}
-
-struct Comparison {
-    expected: HashMap<String, (u64, Option<[u8; 16]>)>,
+/// What the bucket lists below a prefix, held against a tree's names and sizes. It may be asked for while the files are
+/// still being read: their MD5s are compared at the end.
+pub struct Listing {
+    /// By name as it is listed: where in the tree, and the size.
+    expected: HashMap<String, (usize, u64)>,
+    /// What the server says of each, by its place in the tree.
+    theirs: Vec<Option<[u8; 16]>>,
+    /// How it is known.
+    by: &'static str,
     differences: Vec<String>,
 }
 
-impl Comparison {
-    fn new(tree: &Tree) -> Self {
-        let expected = tree.nodes.iter().filter_map(|node| match node.kind {
-            NodeKind::File { size, md5 } => Some((names::listed(&node.path), (size, md5))),
+impl Listing {
+    /// Expects these files.
+    pub fn of(tree: &Tree) -> Self {
+        let nodes = tree.nodes.iter().enumerate();
+        let expected = nodes.filter_map(|(at, node)| match node.kind {
+            NodeKind::File { size, .. } => Some((names::listed(&node.path), (at, size))),
             _ => None,
         });
         Self {
             expected: expected.collect(),
+            theirs: vec![None; tree.nodes.len()],
+            by: "MD5",
             differences: Vec::new(),
         }
     }
 
+    /// Asks the bucket.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub fn ask(&mut self, rclone: &Rclone, label: Label, prefix: &str) -> anyhow::Result<()> {
+        rclone.list_hashes(label, prefix, &mut |object| self.seen(&object))
+    }
+
+    /// Downloads every byte and hashes it here: what the server says of its objects counts for nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub fn download(&mut self, rclone: &Rclone, label: Label, prefix: &str) -> anyhow::Result<()> {
+        self.by = "every byte was read";
+        rclone.hash_downloads(label, prefix, &mut |name, md5| self.hashed(name, md5))
+    }
+
     fn seen(&mut self, object: &Object) {
         let name = &object.path;
-        let Some((size, md5)) = self.expected.remove(name) else {
-            return self
-                .differences
-                .push(format!("{name} is there and should not be"));
+        let Some((at, size)) = self.expected.remove(name) else {
+            return self.stranger(name);
         };
         if u64::try_from(object.size).ok() != Some(size) {
             return self
                 .differences
                 .push(format!("{name} has {} bytes, not {size}", object.size));
         }
-        match (md5, object.md5().map(parse_md5)) {
-            (Some(ours), Some(Ok(theirs))) if ours == theirs => {}
-            (Some(_), Some(Ok(_))) => self
-                .differences
-                .push(format!("{name} has other contents (MD5)")),
+        match object.md5().map(parse_md5) {
+            Some(Ok(md5)) => self.theirs[at] = Some(md5),
             _ => self
                 .differences
                 .push(format!("{name} has no MD5 to compare")),
         }
     }
 
-    fn hashed(&mut self, name: &str, theirs: [u8; 16]) {
+    fn hashed(&mut self, name: &str, md5: [u8; 16]) {
         match self.expected.remove(name) {
-            None => self
-                .differences
-                .push(format!("{name} is there and should not be")),
-            Some((_, Some(ours))) if ours == theirs => {}
-            Some(_) => self
-                .differences
-                .push(format!("{name} has other contents (every byte was read)")),
+            None => self.stranger(name),
+            Some((at, _)) => self.theirs[at] = Some(md5),
         }
     }
 
-    fn finish(mut self) -> Vec<String> {
+    fn stranger(&mut self, name: &str) {
+        self.differences
+            .push(format!("{name} is there and should not be"));
+    }
+
+    /// Every difference from the tree, whose files have their MD5 by now.
+    pub fn differences(mut self, tree: &Tree) -> Vec<String> {
+        for (node, theirs) in tree.nodes.iter().zip(self.theirs) {
+            let (NodeKind::File { md5, .. }, Some(theirs)) = (&node.kind, theirs) else {
+                continue;
+            };
+            if *md5 != Some(theirs) {
+                self.differences.push(format!(
+                    "{} has other contents ({})",
+                    names::listed(&node.path),
+                    self.by
+                ));
+            }
+        }
         let mut missing: Vec<String> = self
             .expected
             .into_keys()
@@ -121,6 +106,26 @@ impl Comparison {
         missing.sort();
         self.differences.extend(missing);
         self.differences
+    }
+
+    /// The same in one sentence.
+    ///
+    /// # Errors
+    /// The differences.
+    pub fn compare(self, tree: &Tree) -> Result<(), String> {
+        let mut found = self.differences(tree);
+        let more = found.len().saturating_sub(LISTED);
+        found.truncate(LISTED);
+        if more > 0 {
+            found.push(format!("… and {more} more"));
+        }
+        match found.is_empty() {
+            true => Ok(()),
+            false => Err(format!(
+                "the bucket does not hold what the snapshot holds: {}",
+                found.join("; ")
+            )),
+        }
     }
 }
 
@@ -149,13 +154,13 @@ mod tests {
 
     fn compare(objects: &[(&str, i64, &str)]) -> Vec<String> {
         let tree = tree();
-        let mut comparison = Comparison::new(&tree);
+        let mut listing = Listing::of(&tree);
         for (path, size, md5) in objects {
             let text =
                 serde_json::json!({"Path": path, "Size": size, "Hashes": {"md5": md5.repeat(16)}});
-            comparison.seen(&serde_json::from_value(text).expect("an object"));
+            listing.seen(&serde_json::from_value(text).expect("an object"));
         }
-        comparison.finish()
+        listing.differences(&tree)
     }
 
     #[test]

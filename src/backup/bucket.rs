@@ -1,17 +1,21 @@
-//! What a run knows of the bucket: asked once before anything is touched, once more where that failed.
+//! What a run knows of the bucket: a mark is left and then the bucket is asked, before anything is touched; once more
+//! where that failed.
+//!
+//! The order matters. Two runs may begin within one second, on two hosts of one prefix. Each leaves a mark of its own
+//! and looks then, so at least the later one sees the other's and steps back; a look before the mark would let both on.
 //!
 //! A bucket that cannot be asked does not stop the snapshot; it stops the uploads, since `sync` into a
 //! prefix that somebody else filled would destroy it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::thread;
 
 use log::{info, warn};
 
-use super::Run;
+use super::{Run, joined};
 use crate::catalog::Remote;
 use crate::exec::{Label, Step};
-use crate::manifest::{self, Mark, Started};
+use crate::manifest::{self, Mark, Nonce, Started};
 use crate::preflight::Check;
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
@@ -21,16 +25,15 @@ use crate::tools::rclone::{self, Answer};
 
 /// How far the server's clock may be from ours before nothing is deleted any more.
 const CLOCK_TOLERANCE: i64 = 60 * 60;
-/// What stands in the place of a mark before it is tried.
-const NOT_TRIED: &str = "not tried";
 /// How many interrupted runs serve as sources of files that need not be sent again.
 const INTERRUPTED_SOURCES: usize = 2;
 
 /// What the bucket said, if it said anything.
 pub struct Bucket {
     answer: Result<Known, String>,
-    /// The started mark that we left, to the byte.
-    marked: Result<Vec<u8>, String>,
+    mark: Mark,
+    /// Whether our mark is there.
+    marked: Result<(), String>,
 }
 
 struct Known {
@@ -42,24 +45,47 @@ struct Known {
 }
 
 impl Bucket {
-    /// Asks what matters to this run, in one listing.
+    /// Asks what matters to a run, and leaves no mark: for a plan.
     pub fn ask(run: &Run<'_>) -> Self {
-        let answer = run
-            .ready
-            .rclone
-            .ask(Label::new(Step::Mark), &patterns(run))
-            .map(|answer| Known::read(run, answer))
-            .map_err(|error| {
-                let said = format!("{error:#}");
-                let advice = rclone::advice(&said);
-                format!("the bucket cannot be asked ({advice}): {said}")
-            });
-        if let (Err(error), None) = (&answer, run.host.interrupt.signal()) {
-            warn!(step = "mark"; "{error}; taking the snapshot all the same");
-        }
+        let mark = Mark::Started(Some(Nonce::random()));
+        let answer = look(run, around(run), None).map_err(unasked);
+        let marked = Err("no mark was left".to_owned());
         Self {
             answer,
-            marked: Err(NOT_TRIED.to_owned()),
+            mark,
+            marked,
+        }
+    }
+
+    /// Leaves the mark that tells what a dead run left behind, and asks what else is there.
+    pub fn enter(run: &Run<'_>) -> Self {
+        let entered = Self::enter_as(run, Mark::Started(Some(Nonce::random())));
+        if run.host.interrupt.signal().is_some() {
+            return entered;
+        }
+        match (&entered.answer, &entered.marked) {
+            (Err(error), _) => {
+                warn!(step = "mark"; "{error}; taking the snapshot all the same");
+            }
+            (Ok(_), Err(error)) => {
+                warn!(step = "mark"; "the started mark could not be stored: {error}; taking the snapshot all the same");
+            }
+            (Ok(_), Ok(())) => {}
+        }
+        entered
+    }
+
+    fn enter_as(run: &Run<'_>, mark: Mark) -> Self {
+        // What does not depend on the mark is asked meanwhile.
+        let (around, marked) = thread::scope(|scope| {
+            let marked = scope.spawn(|| put_mark(run, mark));
+            (around(run), joined(marked))
+        });
+        let ours = marked.is_ok().then_some(mark);
+        Self {
+            answer: look(run, around, ours).map_err(unasked),
+            mark,
+            marked,
         }
     }
 
@@ -78,85 +104,46 @@ impl Bucket {
         ))
     }
 
-    /// Leaves the mark that tells what a dead run left behind.
-    pub fn mark(&mut self, run: &Run<'_>) {
-        if self.answer.is_ok() {
-            self.marked = put_mark(run);
-            if let (Err(error), None) = (&self.marked, run.host.interrupt.signal()) {
-                warn!(step = "mark"; "the started mark could not be stored: {error}; taking the snapshot all the same");
-            }
-        }
-    }
-
     /// Tries once more what failed before the snapshot.
     pub fn insist(&mut self, run: &Run<'_>) {
-        if run.host.interrupt.signal().is_some() {
+        if run.host.interrupt.signal().is_some() || self.open().is_ok() {
             return;
         }
-        if self.answer.is_err() && self.marked_by_nobody() {
-            *self = Self::ask(run);
-            if let Some(taken) = self.taken(run) {
-                self.answer = Err(format!(
-                    "{}; {}",
-                    taken.found,
-                    taken.remedy.unwrap_or_default()
-                ));
-            }
+        *self = Self::enter_as(run, self.mark);
+        if let Some(taken) = self.taken(run) {
+            self.answer = Err(format!(
+                "{}; {}",
+                taken.found,
+                taken.remedy.unwrap_or_default()
+            ));
         }
-        if self.answer.is_ok() && self.marked.is_err() {
-            self.mark(run);
-            self.believe(self.still_ours(run));
+        if self.answer.is_err() {
+            // Nothing is going to be uploaded.
+            self.withdraw(run);
         }
     }
 
-    /// Whether the mark is still the one that we left. Another host, or another configuration of this one, may
-    /// have begun within the same second: both saw nothing, both wrote, and the later mark stands. Asked before
-    /// anything is uploaded and once more before the commit.
+    /// Leaves the mark again.
     ///
     /// # Errors
-    /// Where it is not, or cannot be read.
-    pub fn still_ours(&self, run: &Run<'_>) -> Result<(), String> {
-        let ours = self.marked.as_ref().map_err(Clone::clone)?;
-        let key = Mark::Started.key(&run.host.config.remote.prefix, run.timestamp);
-        let mut there = Vec::new();
-        let read = run
-            .ready
-            .rclone
-            .get(Label::new(Step::Mark), &key, &mut |bytes| {
-                there.extend_from_slice(bytes)
-            });
-        match read {
-            Ok(()) if there == *ours => Ok(()),
-            Ok(()) => Err(format!(
-                "another run has begun within the same second and left its own {key}: give each host a remote.prefix of \
-                 its own"
-            )),
-            Err(error) => Err(format!("the started mark cannot be read back: {error:#}")),
-        }
+    /// Where it could not be stored.
+    pub fn mark_again(&self, run: &Run<'_>) -> Result<(), String> {
+        put_mark(run, self.mark)
     }
 
-    /// What reading the mark back showed. A mark that is not ours closes the bucket to this run, and is not
-    /// written over.
-    pub fn believe(&mut self, ours: Result<(), String>) {
-        if let (true, Err(error)) = (self.marked.is_ok(), ours) {
-            self.marked = Err(error.clone());
-            self.answer = Err(error);
-        }
-    }
-
-    /// Whether no mark was ever tried: the first question failed.
-    fn marked_by_nobody(&self) -> bool {
-        self.marked.as_ref().is_err_and(|error| error == NOT_TRIED)
-    }
-
-    /// Takes the mark away again where nothing was uploaded.
+    /// Takes the mark away again.
     pub fn withdraw(&self, run: &Run<'_>) {
         if self.marked.is_ok() {
-            let key = Mark::Started.key(&run.host.config.remote.prefix, run.timestamp);
+            let key = self.mark_key(run);
             if let Err(error) = run.ready.rclone.delete(Label::new(Step::Mark), &key) {
                 info!(step = "mark"; "the started mark stays: {error:#}");
             }
         }
+    }
+
+    /// The started mark's key.
+    pub fn mark_key(&self, run: &Run<'_>) -> String {
+        self.mark.key(&run.host.config.remote.prefix, run.timestamp)
     }
 
     /// Whether uploads may begin.
@@ -167,10 +154,8 @@ impl Bucket {
         if let Err(error) = &self.answer {
             return Err(error.clone());
         }
-        self.marked
-            .as_ref()
-            .map(|_| ())
-            .map_err(|error| format!("the started mark could not be stored: {error}"))
+        let marked = self.marked.as_ref().copied();
+        marked.map_err(|error| format!("the started mark could not be stored: {error}"))
     }
 
     /// Exports that were there before this run.
@@ -253,66 +238,91 @@ pub fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(), Stri
     }
 }
 
-/// What the one listing asks for.
+/// What is asked beside the manifests: whatever stands where this run's objects would go, and the exports.
 pub fn patterns(run: &Run<'_>) -> Vec<String> {
     let remote = &run.host.config.remote;
-    let mut patterns = vec![format!(
-        "/{}*.json",
-        literal(&manifest::folder(&remote.prefix))
-    )];
-    for name in run.host.config.datasets.keys() {
-        patterns.push(format!(
-            "/{}/**",
-            literal(&manifest::dataset_prefix(
-                &remote.prefix,
-                name,
-                run.timestamp
-            ))
-        ));
-    }
+    let names = run.host.config.datasets.keys();
+    let prefixes = names.map(|name| manifest::dataset_prefix(&remote.prefix, name, run.timestamp));
+    let mut patterns: Vec<String> = prefixes
+        .map(|prefix| format!("/{}/**", literal(&prefix)))
+        .collect();
     if run.host.config.export.enable {
         patterns.push(format!("/{OBJECT_START}*{OBJECT_END}"));
     }
     patterns
 }
 
+fn around(run: &Run<'_>) -> anyhow::Result<Answer> {
+    let label = Label::new(Step::Mark);
+    run.ready.rclone.ask(label, &patterns(run))
+}
+
+fn look(
+    run: &Run<'_>,
+    around: anyhow::Result<Answer>,
+    ours: Option<Mark>,
+) -> anyhow::Result<Known> {
+    let around = around?;
+    let folder = manifest::folder(&run.host.config.remote.prefix);
+    let marks = run
+        .ready
+        .rclone
+        .list_folder(Label::new(Step::Mark), &folder)?;
+    Known::read(run, around, marks, ours)
+}
+
+fn unasked(error: anyhow::Error) -> String {
+    let said = format!("{error:#}");
+    let advice = rclone::advice(&said);
+    format!("the bucket cannot be asked ({advice}): {said}")
+}
+
 impl Known {
-    fn read(run: &Run<'_>, answer: Answer) -> Self {
-        let folder = manifest::folder(&run.host.config.remote.prefix);
+    fn read(
+        run: &Run<'_>,
+        around: Answer,
+        marks: Answer,
+        ours: Option<Mark>,
+    ) -> anyhow::Result<Self> {
         let mut known = Self {
-            clock: answer.clock,
+            clock: marks.clock.or(around.clock),
             marks: BTreeMap::new(),
             exports: BTreeSet::new(),
             in_the_way: Vec::new(),
         };
-        for object in answer.objects {
-            if let Some(name) = object.path.strip_prefix(&folder) {
-                let Some((timestamp, mark)) = Mark::parse(name) else {
-                    continue;
-                };
-                if timestamp == run.timestamp {
-                    known.in_the_way.push(object.path);
-                } else {
-                    known.marks.entry(timestamp).or_default().insert(mark);
+        let mut ours_is_there = ours.is_none();
+        for object in marks.objects {
+            match Mark::parse(&object.path) {
+                Some((at, mark)) if at == run.timestamp && Some(mark) == ours => {
+                    ours_is_there = true;
                 }
-            } else if object.path.starts_with(OBJECT_START) && !object.path.contains('/') {
+                Some((at, mark)) if at == run.timestamp => {
+                    let prefix = &run.host.config.remote.prefix;
+                    known.in_the_way.push(mark.key(prefix, at));
+                }
+                Some((at, mark)) => {
+                    known.marks.entry(at).or_default().insert(mark);
+                }
+                None => {}
+            }
+        }
+        anyhow::ensure!(
+            ours_is_there,
+            "the started mark was stored and is not listed: does another program delete below {}?",
+            manifest::folder(&run.host.config.remote.prefix)
+        );
+        for object in around.objects {
+            if object.path.starts_with(OBJECT_START) && !object.path.contains('/') {
                 known.exports.insert(object.path);
             } else {
                 known.in_the_way.push(object.path);
             }
         }
-        known
+        Ok(known)
     }
 }
 
-/// 128 random bits. The kernel's file for that is not there in a unit with `ProcSubset=pid`; the standard
-/// library's hash keys come from getrandom(2).
-fn nonce() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", random(), random())
-}
-
-fn put_mark(run: &Run<'_>) -> Result<Vec<u8>, String> {
+fn put_mark(run: &Run<'_>, mark: Mark) -> Result<(), String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.datasets.keys();
     let prefixes = names
@@ -322,15 +332,16 @@ fn put_mark(run: &Run<'_>) -> Result<Vec<u8>, String> {
         head: run.host.head(run.timestamp),
         prefixes,
         export: None,
-        nonce: nonce(),
+        nonce: match mark {
+            Mark::Started(Some(nonce)) => nonce.to_string(),
+            _ => String::new(),
+        },
     };
-    let text = serde_json::to_vec(&started).map_err(|error| error.to_string())?;
-    let payload =
-        Payload::write(|writer| writer.write_all(&text)).map_err(|error| error.to_string())?;
-    let key = Mark::Started.key(&remote.prefix, run.timestamp);
+    let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))
+        .map_err(|error| error.to_string())?;
+    let key = mark.key(&remote.prefix, run.timestamp);
     run.ready
         .rclone
         .put(Label::new(Step::Mark), &key, &payload)
-        .map_err(|error| format!("{error:#}"))?;
-    Ok(text)
+        .map_err(|error| format!("{error:#}"))
 }

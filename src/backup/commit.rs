@@ -1,6 +1,7 @@
 //! The manifest, last: written, read back, and only then is there a backup.
 
 use std::io::{self, Write};
+use std::thread;
 
 use log::info;
 use md5::{Digest as _, Md5};
@@ -60,14 +61,29 @@ pub fn write(
         failed,
         datasets,
     };
-    // Asked at the last moment: a mark that came late, after a 503, may have taken the place of ours during the upload.
-    bucket.still_ours(run)?;
-    store(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
-    if complete {
-        info!(step = "commit"; "{key} is written and reads back");
-        bucket.withdraw(run);
-    } else {
-        info!(step = "commit"; "{key} says which datasets are safely stored");
+    let sent =
+        send(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
+    // The server has it, with the MD5 that it was sent with: the mark may go while it is read back.
+    let back = thread::scope(|scope| {
+        if complete {
+            scope.spawn(|| bucket.withdraw(run));
+        }
+        read_back(run, &key, &sent)
+    });
+    if let Err(error) = back {
+        let mut error = format!("{error:#}");
+        // Without its manifest the backup is nothing but a run that began.
+        if complete
+            && run.host.interrupt.signal().is_none()
+            && let Err(unmarked) = bucket.mark_again(run)
+        {
+            error += &format!("; the started mark could not be left again: {unmarked}");
+        }
+        return Err(unstore(run, &key, error));
+    }
+    match complete {
+        true => info!(step = "commit"; "{key} is written and reads back"),
+        false => info!(step = "commit"; "{key} says which datasets are safely stored"),
     }
     Ok(())
 }
@@ -87,7 +103,10 @@ fn stored<'a>(dataset: &'a DatasetOutcome, tree: &'a Tree) -> StoredDataset<'a> 
     }
 }
 
-fn store(run: &Run<'_>, key: &str, manifest: &Manifest<'_>) -> anyhow::Result<()> {
+/// The length and MD5 of what was sent.
+type Sent = (u64, [u8; 16]);
+
+fn send(run: &Run<'_>, key: &str, manifest: &Manifest<'_>) -> anyhow::Result<Sent> {
     let mut sent = Digest::default();
     let payload = Payload::write(|writer| {
         manifest.write(&mut Tee {
@@ -97,12 +116,17 @@ fn store(run: &Run<'_>, key: &str, manifest: &Manifest<'_>) -> anyhow::Result<()
     })?;
     let rclone = &run.ready.rclone;
     rclone.put(Label::new(Step::Commit), key, &payload)?;
+    Ok(sent.finish())
+}
+
+fn read_back(run: &Run<'_>, key: &str, sent: &Sent) -> anyhow::Result<()> {
     let mut back = Digest::default();
+    let rclone = &run.ready.rclone;
     rclone.get(Label::new(Step::Commit), key, &mut |bytes| {
         back.update(bytes)
     })?;
     anyhow::ensure!(
-        sent.finish() == back.finish(),
+        back.finish() == *sent,
         "{key} does not read back as it was written"
     );
     Ok(())
@@ -139,7 +163,7 @@ impl Digest {
         self.md5.update(bytes);
     }
 
-    fn finish(self) -> (u64, [u8; 16]) {
+    fn finish(self) -> Sent {
         (self.length, self.md5.finalize().into())
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
+use anyhow::Result;
 use log::info;
 
 use super::Run;
@@ -14,6 +15,7 @@ use super::bucket::Bucket;
 use crate::config::DatasetName;
 use crate::exec::{Label, Step};
 use crate::manifest::{self, Mark, Stored};
+use crate::snapshots;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::names;
 use crate::tools::rclone::payload::Payload;
@@ -29,21 +31,38 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads its manifest. Without one everything is sent.
-    pub fn fetch(run: &Run<'_>, bucket: &Bucket) -> Option<Self> {
+    /// Reads the manifest that goes with the newest snapshot here, which most often is the last backup's.
+    pub fn guess(run: &Run<'_>) -> Option<Self> {
+        let incremental = run.host.config.remote.incremental;
+        let newest = snapshots::named(&run.host.config).ok()?.into_iter();
+        let newest = newest
+            .map(|(_, timestamp)| timestamp)
+            .find(|timestamp| *timestamp < run.timestamp);
+        let newest = newest.filter(|_| incremental)?;
+        Self::read(run, newest).ok()
+    }
+
+    /// The last backup's: what was guessed, or another one. Without it everything is sent.
+    pub fn of(run: &Run<'_>, bucket: &Bucket, guess: Option<Self>) -> Option<Self> {
         let remote = &run.host.config.remote;
         let timestamp = bucket.base(run.timestamp).filter(|_| remote.incremental)?;
+        if let Some(guess) = guess.filter(|guess| guess.timestamp == timestamp) {
+            return Some(guess);
+        }
+        let read = Self::read(run, timestamp);
+        let why = |error| {
+            let key = Mark::Complete.key(&remote.prefix, timestamp);
+            info!(step = "upload"; "{key}: {error:#}; nothing is copied from there, everything is sent");
+        };
+        read.map_err(why).ok()
+    }
+
+    fn read(run: &Run<'_>, timestamp: Timestamp) -> Result<Self> {
+        let remote = &run.host.config.remote;
         let key = Mark::Complete.key(&remote.prefix, timestamp);
         let stored = Stored::read(&remote.prefix, timestamp, |take| {
             run.ready.rclone.get(Label::new(Step::Upload), &key, take)
-        });
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(error) => {
-                info!(step = "upload"; "{key}: {error:#}; nothing is copied from there, everything is sent");
-                return None;
-            }
-        };
+        })?;
         let mut base = Self {
             timestamp,
             hasher: RandomState::new(),
@@ -54,7 +73,7 @@ impl Base {
             let stamps = files.filter_map(|node| stamp(&base.hasher, &dataset.name, node));
             base.stamps.extend(stamps);
         }
-        Some(base)
+        Ok(base)
     }
 
     fn holds(&self, dataset: &DatasetName, node: &Node) -> bool {

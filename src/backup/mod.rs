@@ -35,6 +35,7 @@ use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
 use crate::space::{Bytes, Space, counted};
 use crate::timestamp::Timestamp;
+use crate::tools::rclone::tuning::{Files, Share};
 use crate::tree::Tree;
 use bucket::Bucket;
 pub use bucket::same_clock;
@@ -94,25 +95,30 @@ impl Run<'_> {
     fn stages(&self, outcome: &mut Outcome) {
         self.enter(outcome, Step::Mark);
         let taken = preflight::taken_locally(self.host, self.timestamp);
-        let mut bucket = Bucket::ask(self);
+        // What the last backup was is guessed meanwhile, and its manifest read: a question less to wait for.
+        let (mut bucket, guess) = thread::scope(|scope| {
+            let guess = scope.spawn(|| Base::guess(self));
+            let bucket = match taken.is_none() {
+                true => Bucket::enter(self),
+                false => Bucket::ask(self),
+            };
+            (bucket, joined(guess))
+        });
         let taken: Vec<Check> = taken.into_iter().chain(bucket.taken(self)).collect();
         if !taken.is_empty() {
+            bucket.withdraw(self);
             outcome.refused = Some(Refused::Unmet(taken));
             return;
         }
-        bucket.mark(self);
         if self.host.interrupt.signal().is_some() {
             return;
         }
 
         self.enter(outcome, Step::Snapshot);
-        // The mark is read back meanwhile, and the last backup's manifest: two questions less to wait for.
-        let (taken, ours, base) = thread::scope(|scope| {
-            let ours = scope.spawn(|| bucket.still_ours(self));
-            let base = scope.spawn(|| Base::fetch(self, &bucket));
-            (snapshot::take(self), joined(ours), joined(base))
+        let (taken, base) = thread::scope(|scope| {
+            let base = scope.spawn(|| Base::of(self, &bucket, guess));
+            (snapshot::take(self), joined(base))
         });
-        bucket.believe(ours);
         let snapshot = match taken {
             Ok(snapshot) => snapshot,
             Err(error) => {
@@ -147,6 +153,14 @@ impl Run<'_> {
             })
             .collect();
 
+        let share = Share::among(
+            self.host.config.remote.memory.bytes(),
+            examined.iter().map(|(.., found)| match found {
+                Ok(found) => Files::of(&found.tree),
+                Err(_) => Files::default(),
+            }),
+        );
+
         self.enter(outcome, Step::Upload);
         bucket.insist(self);
         let (works, export) = thread::scope(|scope| {
@@ -164,6 +178,7 @@ impl Run<'_> {
                             snapshot,
                             name,
                             dataset,
+                            share,
                         }
                         .store(found)
                     })

@@ -29,7 +29,7 @@ use crate::tools::clean_environment;
 use crate::tools::export;
 use crate::tools::rclone::PRIVILEGES;
 use crate::tools::rclone::args::{self, REMOTE_VARIABLES, SMALL_VARIABLES, Sync};
-use crate::tools::rclone::tuning::{Files, Tuning};
+use crate::tools::rclone::tuning::{Files, Share, Tuning};
 
 /// The plan.
 #[derive(Debug, Serialize)]
@@ -99,23 +99,17 @@ impl Plan {
         let (config, rclone) = (&host.config, &ready.rclone);
         let (program, remote, timestamp) = (&rclone.program, &rclone.remote, run.timestamp);
         let snapshot = SnapshotName::of(&config.subvolume, timestamp).path(&config.snapshot_dir);
-        let started = Mark::Started.key(&remote.prefix, timestamp);
+        let started = bucket.mark_key(run);
         let manifest = Mark::Complete.key(&remote.prefix, timestamp);
         let all = Privileges::All;
-        self.push(
-            run,
-            Step::Mark,
-            None,
-            &args::ask(program, remote, &patterns(run))?,
-            PRIVILEGES,
-        );
-        self.push(
-            run,
-            Step::Mark,
-            None,
-            &args::rcat(program, remote, &started)?,
-            PRIVILEGES,
-        );
+        let folder = manifest::folder(&remote.prefix);
+        for mark in [
+            args::ask(program, remote, &patterns(run))?,
+            args::rcat(program, remote, &started)?,
+            args::list_folder(program, remote, &folder, false)?,
+        ] {
+            self.push(run, Step::Mark, None, &mark, PRIVILEGES);
+        }
         self.push(
             run,
             Step::Snapshot,
@@ -123,9 +117,17 @@ impl Plan {
             &ready.btrfs.snapshot_command(&config.subvolume, &snapshot)?,
             all,
         );
-        for (name, dataset) in &config.datasets {
+        let counted: Vec<_> = config
+            .datasets
+            .iter()
+            .map(|(name, dataset)| (name, dataset, count(&config.subvolume.join(&dataset.path))))
+            .collect();
+        let share = Share::among(
+            remote.memory.bytes(),
+            counted.iter().map(|(.., (files, _))| *files),
+        );
+        for (name, dataset, (files, largest)) in counted {
             let prefix = manifest::dataset_prefix(&remote.prefix, name, timestamp);
-            let (files, largest) = count(&config.subvolume.join(&dataset.path));
             for source in sources(remote, bucket, timestamp) {
                 let from = manifest::dataset_prefix(&remote.prefix, name, source);
                 let copy = args::copy_within(program, remote, &from, &prefix, largest)?;
@@ -135,7 +137,7 @@ impl Plan {
                 source: &snapshot.join(&dataset.path),
                 prefix: &prefix,
                 exclude: exclude(dataset.format),
-                tuning: Tuning::choose(files, remote.memory.bytes(), config.datasets.len() as u64),
+                tuning: Tuning::choose(files, share),
                 checksum: false,
             };
             self.push(
@@ -157,27 +159,13 @@ impl Plan {
                 Privileges::Only(&[]),
             );
         }
-        self.push(
-            run,
-            Step::Commit,
-            None,
-            &args::rcat(program, remote, &manifest)?,
-            PRIVILEGES,
-        );
-        self.push(
-            run,
-            Step::Commit,
-            None,
-            &args::cat(program, remote, &manifest::folder(&remote.prefix))?,
-            PRIVILEGES,
-        );
-        self.push(
-            run,
-            Step::Commit,
-            None,
-            &args::delete(program, remote, &started)?,
-            PRIVILEGES,
-        );
+        for commit in [
+            args::rcat(program, remote, &manifest)?,
+            args::cat(program, remote, &folder)?,
+            args::delete(program, remote, &started)?,
+        ] {
+            self.push(run, Step::Commit, None, &commit, PRIVILEGES);
+        }
         Ok(())
     }
 

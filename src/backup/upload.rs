@@ -16,9 +16,9 @@ use crate::exec::{ChildError, Label, Step, Transfer};
 use crate::manifest;
 use crate::space::counted;
 use crate::tools::rclone::args::{self, Sync};
-use crate::tools::rclone::tuning::{Files, Tuning};
+use crate::tools::rclone::tuning::{Files, Share, Tuning};
 use crate::tree::Tree;
-use crate::verify;
+use crate::verify::Listing;
 
 /// rclone's filter patterns for what `redis_files::is_scratch` leaves out.
 pub const SCRATCH_PATTERNS: [&str; 3] = [
@@ -41,6 +41,8 @@ pub struct Work<'a> {
     pub name: &'a DatasetName,
     /// The dataset.
     pub dataset: &'a Dataset,
+    /// The memory for all uploads.
+    pub share: Share,
 }
 
 impl Work<'_> {
@@ -84,19 +86,20 @@ impl Work<'_> {
         found: &mut Found,
         outcome: &mut DatasetOutcome,
     ) -> Result<(), (Step, String)> {
-        let mut files = Files::default();
-        found.tree.files().for_each(|(_, size)| files.add(size));
+        let files = Files::of(&found.tree);
         let copies = match self.bucket.open() {
             Ok(()) => copies::choose(self.run, self.bucket, self.base, self.name, &found.tree),
             // The upload says why.
             Err(_) => Vec::new(),
         };
-        let (contents, upload) = thread::scope(|scope| {
+        let prefix = outcome.prefix.as_str();
+        let mut listing = Listing::of(&found.tree);
+        let (contents, upload, listed) = thread::scope(|scope| {
             let reader = scope.spawn(|| self.timed(Step::Contents, || self.read(found)));
-            let upload = self.timed(Step::Upload, || {
-                self.upload(files, &outcome.prefix, &copies)
-            });
-            (joined(reader), upload)
+            let upload = self.timed(Step::Upload, || self.upload(files, prefix, &copies));
+            // Asked while the files may still be read.
+            let listed = upload.is_ok().then(|| self.list(&mut listing, prefix));
+            (joined(reader), upload, listed)
         });
         // Whoever swapped it while it was read may have swapped it for a forgery.
         self.snapshot
@@ -109,8 +112,10 @@ impl Work<'_> {
             return Err((Step::Contents, contents.problems.join("; ")));
         }
         outcome.transfer = upload.map_err(|error| (Step::Upload, error))?;
-        let verified = self.verify(&found.tree, &outcome.prefix);
-        verified.or_else(|difference| self.mend(found, files, outcome, difference))
+        let compared = listed
+            .unwrap_or(Ok(()))
+            .and_then(|()| listing.compare(&found.tree));
+        compared.or_else(|difference| self.mend(found, files, outcome, difference))
     }
 
     fn timed<T>(&self, step: Step, act: impl FnOnce() -> T) -> T {
@@ -161,13 +166,12 @@ impl Work<'_> {
 
     fn sync(&self, files: Files, prefix: &str, checksum: bool) -> anyhow::Result<Transfer> {
         let rclone = &self.run.ready.rclone;
-        let children = self.run.host.config.datasets.len() as u64;
         let source = self.snapshot.path.join(&self.dataset.path);
         let sync = Sync {
             source: &source,
             prefix,
             exclude: exclude(self.dataset.format),
-            tuning: Tuning::choose(files, self.run.host.config.remote.memory.bytes(), children),
+            tuning: Tuning::choose(files, self.share),
             checksum,
         };
         let command = args::sync(&rclone.program, &rclone.remote, &sync)?;
@@ -176,10 +180,12 @@ impl Work<'_> {
             .transfer)
     }
 
-    fn verify(&self, tree: &Tree, prefix: &str) -> Result<(), String> {
+    fn list(&self, listing: &mut Listing, prefix: &str) -> Result<(), String> {
         let label = Label::of(Step::Verify, self.name);
         self.timed(Step::Verify, || {
-            verify::listing(&self.run.ready.rclone, label, tree, prefix)
+            listing
+                .ask(&self.run.ready.rclone, label, prefix)
+                .map_err(|error| format!("listing {prefix}: {error:#}"))
         })
     }
 
@@ -203,7 +209,10 @@ impl Work<'_> {
             .map_err(|error| failed(format!("{difference}; {error:#}")))?;
         outcome.transfer.bytes += transfer.bytes;
         outcome.transfer.files += transfer.files;
-        self.verify(&found.tree, &outcome.prefix).map_err(failed)
+        let mut listing = Listing::of(&found.tree);
+        self.list(&mut listing, &outcome.prefix)
+            .and_then(|()| listing.compare(&found.tree))
+            .map_err(failed)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::space::{Bytes, counted};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
 use crate::tree::shown;
-use crate::verify;
+use crate::verify::Listing;
 
 #[derive(Serialize)]
 struct Verdict {
@@ -139,10 +139,12 @@ fn one(
     }
     for dataset in manifest.datasets {
         let label = Label::of(Step::Verify, &dataset.name);
-        let differences = match args.download {
-            true => verify::downloaded(rclone, label, &dataset.tree, &dataset.prefix)?,
-            false => verify::differences(rclone, label, &dataset.tree, &dataset.prefix)?,
-        };
+        let mut listing = Listing::of(&dataset.tree);
+        match args.download {
+            true => listing.download(rclone, label, &dataset.prefix)?,
+            false => listing.ask(rclone, label, &dataset.prefix)?,
+        }
+        let differences = listing.differences(&dataset.tree);
         let (files, bytes) = dataset.tree.totals();
         verdicts.push(Verdict {
             timestamp: chosen.timestamp,

@@ -1,13 +1,17 @@
 //! Names in the bucket: what stands below `manifests/`, and where a dataset's objects are.
 
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
 use crate::config::{DatasetName, Prefix};
 use crate::timestamp::Timestamp;
 
 /// What a name below `manifests/` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mark {
-    /// `<timestamp>.started.json`: a run began; gone when all is well.
-    Started,
+    /// `<timestamp>.<nonce>.started.json`: a run began; gone when all is well. Two runs of one second leave two of
+    /// them. Without a nonce it names what a deletion is about to take away.
+    Started(Option<Nonce>),
     /// `<timestamp>.partial.json`: some datasets are safely stored.
     Partial,
     /// `<timestamp>.json`: the backup.
@@ -15,31 +19,67 @@ pub enum Mark {
 }
 
 impl Mark {
-    const ALL: [(Self, &'static str); 3] = [
-        (Self::Started, ".started.json"),
-        (Self::Partial, ".partial.json"),
-        (Self::Complete, ".json"),
-    ];
-
     /// The name below `manifests/`.
     pub fn name(self, timestamp: Timestamp) -> String {
-        let end = Self::ALL
-            .iter()
-            .find(|(mark, _)| *mark == self)
-            .map_or("", |(_, end)| end);
-        format!("{timestamp}{end}")
+        match self {
+            Self::Started(Some(nonce)) => format!("{timestamp}.{nonce}.started.json"),
+            Self::Started(None) => format!("{timestamp}.started.json"),
+            Self::Partial => format!("{timestamp}.partial.json"),
+            Self::Complete => format!("{timestamp}.json"),
+        }
     }
 
     /// Reads a name below `manifests/`; `None` where it is nobody's we know.
     pub fn parse(name: &str) -> Option<(Timestamp, Self)> {
-        Self::ALL
-            .iter()
-            .find_map(|(mark, end)| Some((name.strip_suffix(end)?.parse().ok()?, *mark)))
+        let name = name.strip_suffix(".json")?;
+        let (timestamp, mark) = if let Some(begun) = name.strip_suffix(".started") {
+            match begun.split_once('.') {
+                Some((timestamp, nonce)) => (timestamp, Self::Started(Some(Nonce::parse(nonce)?))),
+                None => (begun, Self::Started(None)),
+            }
+        } else if let Some(timestamp) = name.strip_suffix(".partial") {
+            (timestamp, Self::Partial)
+        } else {
+            (name, Self::Complete)
+        };
+        Some((timestamp.parse().ok()?, mark))
     }
 
     /// The object's key.
     pub fn key(self, prefix: &Prefix, timestamp: Timestamp) -> String {
         format!("{}{}", folder(prefix), self.name(timestamp))
+    }
+
+    /// Whether it tells only that a run began.
+    pub fn is_started(&self) -> bool {
+        matches!(self, Self::Started(_))
+    }
+}
+
+/// Tells a run from another one of the same second: 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nonce(u64);
+
+impl Nonce {
+    /// A new one. The kernel's file of random bits is not there in a unit with `ProcSubset=pid`; the standard
+    /// library's hash keys come from getrandom(2).
+    pub fn random() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+
+    /// Reads one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let value = u64::from_str_radix(text, 16).ok()?;
+        (digits && text.len() == 16).then_some(Self(value))
+    }
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -60,17 +100,27 @@ mod tests {
     #[test]
     fn a_mark_prints_and_reads_back_and_strangers_are_nobodys() {
         let timestamp: Timestamp = "2025-01-01T12-00-00Z".parse().expect("valid");
-        for mark in [Mark::Started, Mark::Partial, Mark::Complete] {
+        let begun = Mark::Started(Some(Nonce::random()));
+        for mark in [begun, Mark::Started(None), Mark::Partial, Mark::Complete] {
             assert_eq!(Mark::parse(&mark.name(timestamp)), Some((timestamp, mark)));
         }
         for stranger in [
             "x.json",
             "2025-01-01T12-00-00Z.bak.json",
+            "2025-01-01T12-00-00Z.0123456789abcde.started.json",
+            "2025-01-01T12-00-00Z.0123456789ABCDEF.started.json",
+            "2025-01-01T12-00-00Z.+123456789abcdef.started.json",
+            "2025-01-01T12-00-00Z.0123456789abcdef.json",
             "2025-02-30T00-00-00Z.json",
             ".json",
             "",
         ] {
             assert_eq!(Mark::parse(stranger), None, "{stranger}");
         }
+    }
+
+    #[test]
+    fn two_nonces_differ() {
+        assert_ne!(Nonce::random(), Nonce::random());
     }
 }

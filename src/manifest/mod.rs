@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::timestamp::Timestamp;
 use crate::tree::{LeftOut, Tree};
-pub use mark::{Mark, dataset_prefix, folder};
+pub use mark::{Mark, Nonce, dataset_prefix, folder};
 pub use stored::{Stored, StoredTree};
 pub use stream::Source;
 pub use summary::{DatasetSummary, Summary};
@@ -75,7 +75,7 @@ pub struct Head {
     pub started: String,
 }
 
-/// `<timestamp>.started.json`.
+/// `<timestamp>.<nonce>.started.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "RawStarted")]
 pub struct Started {
@@ -87,7 +87,7 @@ pub struct Started {
     /// The export's object, where a backup is being deleted that had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<String>,
-    /// Tells this run from another one of the same second; empty where a backup is being deleted.
+    /// The one in its name; empty where a backup is being deleted.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub nonce: String,
 }

@@ -13,7 +13,7 @@ use crate::exec::{Label, Step};
 use crate::interrupt::Interrupt;
 use crate::tools::rclone::Rclone;
 use crate::tools::rclone::args;
-use crate::tools::rclone::tuning::{Files, Tuning};
+use crate::tools::rclone::tuning::{Files, Share, Tuning};
 use crate::tree::{NodeKind, Tree};
 
 /// Downloads what is below a prefix; what is there already with the same size and time is not sent again.
@@ -29,7 +29,7 @@ pub fn from_bucket(
 ) -> Result<()> {
     let mut files = Files::default();
     tree.files().for_each(|(_, size)| files.add(size));
-    let tuning = Tuning::choose(files, rclone.remote.memory.bytes(), 1);
+    let tuning = Tuning::choose(files, Share::among(rclone.remote.memory.bytes(), [files]));
     let command = args::fetch(&rclone.program, &rclone.remote, prefix, into, tuning)?;
     rclone.transfer(Label::of(Step::Restore, name), command)?;
     Ok(())

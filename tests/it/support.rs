@@ -84,3 +84,14 @@ pub fn wrap(bed: &Bed, tool: &str, body: &str) {
     let installed = install.status().expect("install runs");
     assert!(installed.success(), "{installed}");
 }
+
+/// The marks that a run left, and has not taken away.
+#[track_caller]
+pub fn marks(bed: &Bed, timestamp: &str) -> Vec<String> {
+    let mut keys = bed.keys().expect("the bucket answers");
+    keys.retain(|key| {
+        let name = key.strip_prefix(&format!("manifests/{timestamp}."));
+        name.is_some_and(|name| name.ends_with("started.json"))
+    });
+    keys
+}

@@ -64,6 +64,13 @@ fn the_plan_has_the_literal_commands_and_changes_nothing() {
     let snapshot = bed.snapshot_dir().join(format!("persist-{timestamp}"));
     let (snapshot, bucket) = (snapshot.display(), bed.bucket());
     let endpoint = bed.s3().endpoint();
+    let begun = format!("manifests/{timestamp}.");
+    let nonce = ran
+        .stdout
+        .split(&begun)
+        .nth(1)
+        .and_then(|rest| rest.get(..16));
+    let nonce = nonce.expect("the mark's nonce");
     let remote = format!("--s3-provider Other --s3-endpoint {endpoint} ");
     let expected = [
         format!(
@@ -76,10 +83,12 @@ fn the_plan_has_the_literal_commands_and_changes_nothing() {
         format!(
             "/rclone sync {snapshot}/containers/valkey s3:{bucket}/valkey-{timestamp} {remote}"
         ),
-        format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.started.json {remote}"),
+        format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.{nonce}.started.json {remote}"),
         format!("/python3 {} export\n", bed.script_path().display()),
         format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.json {remote}"),
-        format!("/rclone deletefile s3:{bucket}/manifests/{timestamp}.started.json {remote}"),
+        format!(
+            "/rclone deletefile s3:{bucket}/manifests/{timestamp}.{nonce}.started.json {remote}"
+        ),
     ];
     for line in &expected {
         assert!(
@@ -125,8 +134,8 @@ fn the_plan_as_json_holds_the_same_commands() {
         .filter_map(|planned| planned["step"].as_str())
         .collect();
     let expected = [
-        "mark", "mark", "snapshot", "upload", "verify", "upload", "verify", "export", "commit",
-        "commit", "commit",
+        "mark", "mark", "mark", "snapshot", "upload", "verify", "upload", "verify", "export",
+        "commit", "commit", "commit",
     ];
     assert_eq!(order, expected);
     assert!(

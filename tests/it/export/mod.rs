@@ -9,7 +9,7 @@ use std::fs;
 
 use testbed::{Bed, Ran};
 
-use crate::support::{bed, expect};
+use crate::support::{bed, expect, marks};
 
 /// A snapshot that goes at the first opportunity.
 const OLD: &str = "persist-2020-01-01T00-00-00Z";
@@ -44,8 +44,7 @@ fn assert_only_the_export_failed(bed: &Bed, ran: &Ran, why: &str) {
         let live = fs::read(bed.dataset(name).join("dump.rdb")).expect("read");
         assert_eq!(stored, Some(live), "{key}");
     }
-    let mark = format!("manifests/{timestamp}.started.json");
-    assert!(!bed.keys().expect("keys").contains(&mark), "{mark} stays");
+    assert_eq!(marks(bed, timestamp), [""; 0], "it stays");
 
     for (whose, export) in [
         ("manifest", &manifest["export"]),

@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 use testbed::s3::{APP_KEY, KEY_ID};
 use testbed::{Bed, Ran};
 
+use crate::support::marks;
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -258,11 +260,7 @@ pub fn assert_complete(bed: &Bed) -> Value {
     let manifest = bed.manifest(&at).expect("a manifest");
     assert_eq!(manifest["complete"], json!(true));
     assert_eq!(manifest["failed"], json!([]));
-    let keys = bed.keys().expect("the bucket answers");
-    assert!(
-        !keys.contains(&format!("manifests/{at}.started.json")),
-        "{keys:?}"
-    );
+    assert_eq!(marks(bed, &at), [""; 0]);
     manifest
 }
 
@@ -302,10 +300,8 @@ pub fn assert_half(bed: &Bed, ran: &Ran, good: &str, bad: &str) -> Half {
 
     let keys = bed.keys().expect("the bucket answers");
     let there = |end: &str| keys.contains(&format!("manifests/{at}{end}.json"));
-    assert!(
-        there(".started") && there(".partial") && !there(""),
-        "{keys:?}"
-    );
+    assert_eq!(marks(bed, &at).len(), 1, "{keys:?}");
+    assert!(there(".partial") && !there(""), "{keys:?}");
     let manifest = bed.json(&format!("manifests/{at}.partial.json"));
     let manifest = manifest.expect("a partial manifest");
     assert_eq!(manifest["complete"], json!(false));

@@ -3,7 +3,7 @@
 use testbed::relay::Rule;
 
 use super::{BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
-use crate::support::{bed, expect, impatient};
+use crate::support::{bed, expect, impatient, marks};
 
 /// `2025-01-01T12-00-00Z.json`, and no mark.
 const MANIFEST: &str = "Z.json";
@@ -23,8 +23,7 @@ fn a_manifest_that_is_refused_means_no_backup() {
         let state = bed.state().expect("a state file");
         assert_eq!(state["failed_step"], "commit", "{state:#}");
         assert_stored(&bed, &timestamp, "falkordb", "dump.rdb");
-        let mark = format!("manifests/{timestamp}.started.json");
-        assert!(bed.keys().expect("keys").contains(&mark), "{ran}");
+        assert_eq!(marks(&bed, &timestamp).len(), 1, "{ran}");
         assert_listed_as(&bed, &timestamp, "incomplete");
     }
 }
@@ -75,8 +74,7 @@ fn a_manifest_that_does_not_read_back_is_no_success() {
     assert!(state["retention"].is_null(), "{state:#}");
     // What nobody could confirm must not be called a backup.
     assert_eq!(bed.committed().expect("keys"), [""; 0], "{ran}");
-    let mark = format!("manifests/{}.started.json", timestamp(&bed));
-    assert!(bed.keys().expect("keys").contains(&mark), "{ran}");
+    assert_eq!(marks(&bed, &timestamp(&bed)).len(), 1, "{ran}");
 }
 
 #[test]

@@ -1,63 +1,88 @@
-//! Two runs within one second, in one prefix: both saw nothing, both left a mark, and the later one stands.
+//! Two runs within one second, in one prefix: each leaves a mark of its own and looks then, and who sees another's
+//! mark steps back.
 
 use std::time::Duration;
 
-use testbed::relay::{Relay, Rule, RuleId};
-use testbed::{Bed, Rclone};
+use testbed::Rclone;
+use testbed::relay::{Relay, Rule};
 
-use super::{assert_nothing_committed, bed_with};
-use crate::support::impatient;
+use super::bed_with;
+use crate::support::{impatient, marks};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Holds a run at a request, lets the other run's mark take the place of ours, and lets go.
-#[track_caller]
-fn overtaken(bed: &Bed, relay: &Relay, held: RuleId, until: impl Fn(&Relay)) {
+/// Another host's mark of the same second.
+const THEIRS: &str = "0123456789abcdef";
+
+/// Waits until a run has left its mark, which is held on its way to the bucket or back; its timestamp.
+fn timestamp_of_a_mark(relay: &Relay) -> String {
+    let mark = relay
+        .wait_for(LIMIT, |request| {
+            request.method == "PUT" && request.path.ends_with(".started.json")
+        })
+        .expect("a mark");
+    let name = mark.path.rsplit('/').next().unwrap_or_default();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn of_two_runs_in_one_second_the_one_that_sees_the_other_steps_back_and_takes_its_mark_with_it() {
+    let bed = bed_with(Rclone::Old);
+    impatient(&bed);
+    let relay = bed.relay().expect("a relay");
+    // The other host's mark came while ours was on its way.
+    let held = relay.rule(Rule::on("GET").query("prefix=manifests").stall());
     let run = bed.spawn(&["run"]).expect("it starts");
     relay.wait_for_hits(held, 1, LIMIT).expect("it is held");
-    until(relay);
-    let keys = bed.keys().expect("the bucket answers");
-    let mark = keys.iter().find(|key| key.ends_with(".started.json"));
-    let mark = mark.expect("our mark");
-    let mut theirs = bed.json(mark).expect("a mark");
-    theirs["nonce"] = "theirs".into();
-    bed.s3()
-        .put(bed.bucket(), mark, theirs.to_string().as_bytes())
-        .expect("put");
+    let timestamp = timestamp_of_a_mark(&relay);
+    assert_eq!(marks(&bed, &timestamp).len(), 1, "left before it looks");
+    let theirs = format!("manifests/{timestamp}.{THEIRS}.started.json");
+    bed.s3().put(bed.bucket(), &theirs, b"theirs").expect("put");
     relay.remove(held);
     let ran = run.wait_timeout(LIMIT).expect("it ends");
-    assert_nothing_committed(bed, &ran, &["another run has begun within the same second"]);
-    // It is theirs: it stays.
-    assert_eq!(bed.json(mark).expect("a mark"), theirs, "{ran}");
+    assert_eq!(ran.code, Some(3), "{ran}");
+    assert!(
+        ran.stderr.contains(&format!("already holds {theirs}")),
+        "{ran}"
+    );
+    assert_eq!(bed.keys().expect("the bucket answers"), [theirs], "{ran}");
+    assert_eq!(bed.snapshots().expect("a listing"), [""; 0], "{ran}");
 }
 
+/// It has looked by then, and the other one sees its mark.
 #[test]
-fn a_run_whose_mark_was_replaced_sends_nothing() {
+fn a_mark_that_comes_after_we_have_looked_stops_the_other_run_and_not_this_one() {
     let bed = bed_with(Rclone::Old);
-    impatient(&bed);
-    let relay = bed.relay().expect("a relay");
-    let held = relay.rule(Rule::on("GET").path(".started.json").stall());
-    overtaken(&bed, &relay, held, |_| {});
-    let keys = bed.keys().expect("the bucket answers");
-    let sent = keys
-        .iter()
-        .filter(|key| !key.starts_with("manifests/") && !key.starts_with("graphiti"));
-    assert_eq!(sent.count(), 0, "{keys:?}");
-}
-
-/// The mark came late, after a 503 perhaps: when the first dataset had long been verified.
-#[test]
-fn a_run_whose_mark_was_replaced_during_its_upload_commits_nothing() {
-    let bed = bed_with(Rclone::Old);
-    impatient(&bed);
     let relay = bed.relay().expect("a relay");
     let held = relay.rule(Rule::on("PUT").path("/valkey-").stall());
-    overtaken(&bed, &relay, held, |relay| {
-        relay
-            .wait_for(LIMIT, |request| {
-                let verifies = "delimiter=&max-keys=1000&prefix=falkordb-";
-                request.query.contains(verifies) && request.status == Some(200)
-            })
-            .expect("the other dataset is verified meanwhile");
-    });
+    let run = bed.spawn(&["run"]).expect("it starts");
+    relay.wait_for_hits(held, 1, LIMIT).expect("it is held");
+    let timestamp = timestamp_of_a_mark(&relay);
+    let theirs = format!("manifests/{timestamp}.{THEIRS}.started.json");
+    bed.s3().put(bed.bucket(), &theirs, b"theirs").expect("put");
+    relay.remove(held);
+    let ran = run.wait_timeout(LIMIT).expect("it ends");
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(bed.committed().expect("keys"), [timestamp.as_str()]);
+    assert_eq!(marks(&bed, &timestamp), [theirs], "ours is gone, {ran}");
+}
+
+#[test]
+fn a_mark_that_is_stored_and_not_listed_closes_the_bucket() {
+    let bed = bed_with(Rclone::Old);
+    impatient(&bed);
+    let relay = bed.relay().expect("a relay");
+    let held = relay.rule(Rule::on("GET").query("prefix=manifests").stall());
+    let run = bed.spawn(&["run"]).expect("it starts");
+    relay.wait_for_hits(held, 1, LIMIT).expect("it is held");
+    let timestamp = timestamp_of_a_mark(&relay);
+    for mark in marks(&bed, &timestamp) {
+        bed.s3().delete(bed.bucket(), &mark).expect("deleted");
+    }
+    relay.remove(held);
+    // It tries once more after the snapshot, and that mark stays.
+    let ran = run.wait_timeout(LIMIT).expect("it ends");
+    assert!(ran.stderr.contains("is not listed"), "{ran}");
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(bed.committed().expect("keys"), [timestamp.as_str()]);
 }

@@ -4,7 +4,7 @@ use testbed::Rclone;
 use testbed::relay::Rule;
 
 use super::{assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
-use crate::support::impatient;
+use crate::support::{impatient, marks};
 
 fn one_is_refused(rclone: Rclone, failing: &str, other: &str, status: u16, word: &str) {
     let bed = bed_with(rclone);
@@ -21,10 +21,7 @@ fn one_is_refused(rclone: Rclone, failing: &str, other: &str, status: u16, word:
     assert_stored(&bed, &timestamp, other, "dump.rdb");
     let keys = bed.keys().expect("keys");
     assert!(!keys.iter().any(|key| key.starts_with(failing)), "{keys:?}");
-    assert!(
-        keys.contains(&format!("manifests/{timestamp}.started.json")),
-        "{keys:?}"
-    );
+    assert_eq!(marks(&bed, &timestamp).len(), 1, "{keys:?}");
 
     let partial = bed.json(&format!("manifests/{timestamp}.partial.json"));
     let partial = partial.expect("a partial manifest");

@@ -7,7 +7,7 @@ use testbed::s3::KEY_ID;
 use testbed::{Bed, Server};
 
 use super::{BOTH, assert_listed_as, assert_nothing_committed, bed_with, timestamp};
-use crate::support::{BIN, expect, impatient};
+use crate::support::{BIN, expect, impatient, marks};
 
 #[test]
 fn a_wrong_key_stores_nothing_keeps_the_snapshot_and_is_told() {
@@ -112,8 +112,7 @@ fn a_key_that_may_not_delete_makes_complete_backups_all_the_same() {
         assert!(relay.hits(rule) > 0, "{ran}");
         let timestamp = timestamp(&bed);
         assert_eq!(bed.committed().expect("keys"), [timestamp.as_str()]);
-        let mark = format!("manifests/{timestamp}.started.json");
-        assert!(bed.keys().expect("keys").contains(&mark), "{ran}");
+        assert_eq!(marks(&bed, &timestamp).len(), 1, "{ran}");
         assert_listed_as(&bed, &timestamp, "complete");
         assert_eq!(bed.state().expect("a state file")["exit_code"], 0, "{ran}");
     }

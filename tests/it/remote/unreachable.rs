@@ -7,7 +7,7 @@ use testbed::process::free_port;
 use testbed::relay::Rule;
 
 use super::{BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
-use crate::support::{bed, expect, impatient};
+use crate::support::{bed, expect, impatient, marks};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -71,8 +71,7 @@ fn an_endpoint_that_goes_down_in_the_upload_leaves_a_marked_incomplete_backup() 
         ];
         assert_nothing_committed(&bed, &ran, &why);
         let timestamp = timestamp(&bed);
-        let mark = format!("manifests/{timestamp}.started.json");
-        assert!(bed.keys().expect("keys").contains(&mark), "{ran}");
+        assert_eq!(marks(&bed, &timestamp).len(), 1, "{ran}");
 
         // The network is back.
         bed.set("remote.endpoint", bed.s3().endpoint())

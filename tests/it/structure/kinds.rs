@@ -13,7 +13,7 @@ use testbed::process::run;
 use crate::files::stored::{
     assert_complete, assert_half, assert_stored, keys_below, named, now, run_again, timestamp,
 };
-use crate::support::bed;
+use crate::support::{bed, marks};
 
 /// A bed without the export: nothing here is about it.
 #[track_caller]
@@ -151,8 +151,9 @@ fn with_no_dataset_stored_there_is_no_manifest_of_any_kind_and_the_mark_stays() 
     fs::remove_file(bed.dataset("valkey").join("dump.rdb")).expect("it goes");
     let ran = run_again(&bed, 5);
     let at = timestamp(&bed);
-    let mark = format!("manifests/{at}.started.json");
-    assert_eq!(bed.keys().expect("the bucket answers"), [mark]);
+    let marks = marks(&bed, &at);
+    assert_eq!(marks.len(), 1, "{ran}");
+    assert_eq!(bed.keys().expect("the bucket answers"), marks);
     assert_eq!(
         bed.snapshots().expect("a listing"),
         [format!("persist-{at}")]
