@@ -1,13 +1,40 @@
 //! What the bucket holds against what a tree says: names, sizes, MD5s.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
 
+use crate::config::Remote;
 use crate::exec::Label;
+use crate::tools::rclone::args;
+use crate::tools::rclone::tuning::Files;
 use crate::tools::rclone::{Object, Rclone, names, parse_md5};
 use crate::tree::{NodeKind, Tree};
 
+/// From so many objects on that went in parts, they are asked about at once: each question takes a round trip, and at
+/// once they take two, since each has a connection to make.
+const SEVERAL: u64 = 4;
 /// How many differences a sentence names.
 const LISTED: usize = 5;
+
+/// The commands that ask, where so many files go in parts: for a plan.
+///
+/// # Errors
+/// Where one cannot be written.
+pub fn commands(
+    program: &Path,
+    remote: &Remote,
+    prefix: &str,
+    large: u64,
+) -> anyhow::Result<Vec<Command>> {
+    let several = large >= SEVERAL;
+    let mut commands = vec![args::list_below(program, remote, prefix, !several)?];
+    if several {
+        commands.push(args::kept_hashes(program, remote, prefix)?);
+    }
+    Ok(commands)
+}
 
 /// What the bucket lists below a prefix, held against a tree's names and sizes. It may be asked for while the files are
 /// still being read: their MD5s are compared at the end.
@@ -42,7 +69,38 @@ impl Listing {
     /// # Errors
     /// Where it cannot be asked.
     pub fn ask(&mut self, rclone: &Rclone, label: Label, prefix: &str) -> anyhow::Result<()> {
-        rclone.list_hashes(label, prefix, &mut |object| self.seen(&object))
+        let sizes = self.expected.values().map(|(_, size)| *size);
+        let mut files = Files::default();
+        sizes.for_each(|size| files.add(size));
+        if files.large < SEVERAL {
+            return rclone.list_below(label, prefix, true, &mut |object| {
+                let md5 = object.md5().and_then(|md5| parse_md5(md5).ok());
+                self.seen(&object, md5);
+            });
+        }
+        // The listing has no MD5 of what went in parts: each has to be asked for, many at once.
+        let (listed, kept) = thread::scope(|scope| {
+            let kept = scope.spawn(|| {
+                let mut kept: HashMap<String, [u8; 16]> = HashMap::new();
+                rclone.kept_hashes(label.clone(), prefix, &mut |name, md5| {
+                    kept.insert(name.to_owned(), md5);
+                })?;
+                anyhow::Ok(kept)
+            });
+            let mut objects = Vec::new();
+            let listed = rclone.list_below(label.clone(), prefix, false, &mut |object| {
+                objects.push(object);
+            });
+            let kept = kept
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (listed.map(|()| objects), kept)
+        });
+        let (listed, kept) = (listed?, kept?);
+        for object in listed {
+            self.seen(&object, kept.get(&object.path).copied());
+        }
+        Ok(())
     }
 
     /// Downloads every byte and hashes it here: what the server says of its objects counts for nothing.
@@ -54,7 +112,7 @@ impl Listing {
         rclone.hash_downloads(label, prefix, &mut |name, md5| self.hashed(name, md5))
     }
 
-    fn seen(&mut self, object: &Object) {
+    fn seen(&mut self, object: &Object, md5: Option<[u8; 16]>) {
         let name = &object.path;
         let Some((at, size)) = self.expected.remove(name) else {
             return self.stranger(name);
@@ -64,9 +122,9 @@ impl Listing {
                 .differences
                 .push(format!("{name} has {} bytes, not {size}", object.size));
         }
-        match object.md5().map(parse_md5) {
-            Some(Ok(md5)) => self.theirs[at] = Some(md5),
-            _ => self
+        match md5 {
+            Some(md5) => self.theirs[at] = Some(md5),
+            None => self
                 .differences
                 .push(format!("{name} has no MD5 to compare")),
         }
@@ -158,7 +216,9 @@ mod tests {
         for (path, size, md5) in objects {
             let text =
                 serde_json::json!({"Path": path, "Size": size, "Hashes": {"md5": md5.repeat(16)}});
-            listing.seen(&serde_json::from_value(text).expect("an object"));
+            let object: Object = serde_json::from_value(text).expect("an object");
+            let md5 = object.md5().and_then(|md5| parse_md5(md5).ok());
+            listing.seen(&object, md5);
         }
         listing.differences(&tree)
     }

@@ -8,6 +8,7 @@
 //! prefix that somebody else filled would destroy it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::thread;
 
 use log::{info, warn};
@@ -19,12 +20,14 @@ use crate::manifest::{self, Mark, Nonce, Started};
 use crate::preflight::Check;
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
-use crate::tools::rclone::args::literal;
+use crate::tools::rclone::args::{self, literal};
 use crate::tools::rclone::payload::Payload;
 use crate::tools::rclone::{self, Answer};
 
 /// How far the server's clock may be from ours before nothing is deleted any more.
 const CLOCK_TOLERANCE: i64 = 60 * 60;
+/// A listing's first page holds 1,000; with fewer objects below `manifests/` one request lists them.
+const PAGE: usize = 900;
 /// How many interrupted runs serve as sources of files that need not be sent again.
 const INTERRUPTED_SOURCES: usize = 2;
 
@@ -57,11 +60,13 @@ impl Bucket {
         }
     }
 
-    /// Leaves the mark that tells what a dead run left behind, and asks what else is there.
-    pub fn enter(run: &Run<'_>) -> Self {
-        let entered = Self::enter_as(run, Mark::Started(Some(Nonce::random())));
+    /// Leaves the mark that tells what a dead run left behind, and asks what else is there; does something else while
+    /// it waits for the last answer.
+    pub fn enter<T: Send>(run: &Run<'_>, meanwhile: impl FnOnce() -> T + Send) -> (Self, T) {
+        let mark = Mark::Started(Some(Nonce::random()));
+        let (entered, done) = Self::enter_as(run, mark, meanwhile);
         if run.host.interrupt.signal().is_some() {
-            return entered;
+            return (entered, done);
         }
         match (&entered.answer, &entered.marked) {
             (Err(error), _) => {
@@ -72,21 +77,30 @@ impl Bucket {
             }
             (Ok(_), Ok(())) => {}
         }
-        entered
+        (entered, done)
     }
 
-    fn enter_as(run: &Run<'_>, mark: Mark) -> Self {
+    fn enter_as<T: Send>(
+        run: &Run<'_>,
+        mark: Mark,
+        meanwhile: impl FnOnce() -> T + Send,
+    ) -> (Self, T) {
         // What does not depend on the mark is asked meanwhile.
         let (around, marked) = thread::scope(|scope| {
             let marked = scope.spawn(|| put_mark(run, mark));
             (around(run), joined(marked))
         });
         let ours = marked.is_ok().then_some(mark);
-        Self {
-            answer: look(run, around, ours).map_err(unasked),
+        let (answer, done) = thread::scope(|scope| {
+            let done = scope.spawn(meanwhile);
+            (look(run, around, ours).map_err(unasked), joined(done))
+        });
+        let entered = Self {
+            answer,
             mark,
             marked,
-        }
+        };
+        (entered, done)
     }
 
     /// What stands where this run's objects would go.
@@ -109,7 +123,7 @@ impl Bucket {
         if run.host.interrupt.signal().is_some() || self.open().is_ok() {
             return;
         }
-        *self = Self::enter_as(run, self.mark);
+        (*self, ()) = Self::enter_as(run, self.mark, || ());
         if let Some(taken) = self.taken(run) {
             self.answer = Err(format!(
                 "{}; {}",
@@ -134,10 +148,40 @@ impl Bucket {
     /// Takes the mark away again.
     pub fn withdraw(&self, run: &Run<'_>) {
         if self.marked.is_ok() {
-            let key = self.mark_key(run);
-            if let Err(error) = run.ready.rclone.delete(Label::new(Step::Mark), &key) {
+            let (rclone, label) = (&run.ready.rclone, Label::new(Step::Mark));
+            let withdrawn = match self.few_marks() {
+                true => {
+                    let folder = manifest::folder(&run.host.config.remote.prefix);
+                    rclone.delete_in(label, &folder, &self.mark.name(run.timestamp))
+                }
+                false => rclone.delete(label, &self.mark_key(run)),
+            };
+            if let Err(error) = withdrawn {
                 info!(step = "mark"; "the started mark stays: {error:#}");
             }
+        }
+    }
+
+    fn few_marks(&self) -> bool {
+        let known = self.answer.as_ref();
+        known.is_ok_and(|known| known.marks.values().map(BTreeSet::len).sum::<usize>() < PAGE)
+    }
+
+    /// The command that takes the mark away.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn withdrawal(&self, run: &Run<'_>) -> anyhow::Result<Command> {
+        let rclone = &run.ready.rclone;
+        let folder = manifest::folder(&rclone.remote.prefix);
+        match self.few_marks() {
+            true => args::delete_in(
+                &rclone.program,
+                &rclone.remote,
+                &folder,
+                &self.mark.name(run.timestamp),
+            ),
+            false => args::delete(&rclone.program, &rclone.remote, &self.mark_key(run)),
         }
     }
 

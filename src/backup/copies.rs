@@ -137,9 +137,12 @@ pub fn choose(
         let prefix = manifest::dataset_prefix(&remote.prefix, dataset, timestamp);
         let mut there: HashMap<String, i64> = HashMap::new();
         let label = Label::of(Step::Upload, dataset);
-        let listed = run.ready.rclone.list_hashes(label, &prefix, &mut |object| {
-            there.insert(object.path, object.size);
-        });
+        let listed = run
+            .ready
+            .rclone
+            .list_below(label, &prefix, false, &mut |object| {
+                there.insert(object.path, object.size);
+            });
         if let Err(error) = listed {
             info!(step = "upload", dataset = dataset.as_str(); "{prefix}: {error:#}; nothing is copied from there");
             continue;

@@ -96,14 +96,10 @@ impl Run<'_> {
         self.enter(outcome, Step::Mark);
         let taken = preflight::taken_locally(self.host, self.timestamp);
         // What the last backup was is guessed meanwhile, and its manifest read: a question less to wait for.
-        let (mut bucket, guess) = thread::scope(|scope| {
-            let guess = scope.spawn(|| Base::guess(self));
-            let bucket = match taken.is_none() {
-                true => Bucket::enter(self),
-                false => Bucket::ask(self),
-            };
-            (bucket, joined(guess))
-        });
+        let (mut bucket, guess) = match taken.is_none() {
+            true => Bucket::enter(self, || Base::guess(self)),
+            false => (Bucket::ask(self), None),
+        };
         let taken: Vec<Check> = taken.into_iter().chain(bucket.taken(self)).collect();
         if !taken.is_empty() {
             bucket.withdraw(self);

@@ -30,6 +30,7 @@ use crate::tools::export;
 use crate::tools::rclone::PRIVILEGES;
 use crate::tools::rclone::args::{self, REMOTE_VARIABLES, SMALL_VARIABLES, Sync};
 use crate::tools::rclone::tuning::{Files, Share, Tuning};
+use crate::verify;
 
 /// The plan.
 #[derive(Debug, Serialize)]
@@ -147,8 +148,9 @@ impl Plan {
                 &args::sync(program, remote, &sync)?,
                 PRIVILEGES,
             );
-            let list = args::list_hashes(program, remote, &prefix)?;
-            self.push(run, Step::Verify, Some(name.to_string()), &list, PRIVILEGES);
+            for list in verify::commands(program, remote, &prefix, files.large)? {
+                self.push(run, Step::Verify, Some(name.to_string()), &list, PRIVILEGES);
+            }
         }
         if let Some(export) = &ready.export {
             self.push(
@@ -162,7 +164,7 @@ impl Plan {
         for commit in [
             args::rcat(program, remote, &manifest)?,
             args::cat(program, remote, &folder)?,
-            args::delete(program, remote, &started)?,
+            bucket.withdrawal(run)?,
         ] {
             self.push(run, Step::Commit, None, &commit, PRIVILEGES);
         }

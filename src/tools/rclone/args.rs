@@ -114,8 +114,8 @@ pub fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> 
     Ok(finish(limited(cmd, remote), remote))
 }
 
-/// `rclone copy` between two prefixes: on the server, the names on stdin. A copy and one (1.75) or two questions (1.60)
-/// for each file, as many at once as a long link needs; no byte passes through us. `largest` is the largest file's size.
+/// `rclone copy` between two prefixes: on the server, the names on stdin. A copy and, with 1.75, one question for each
+/// file, as many at once as a long link needs; no byte passes through us. `largest` is the largest file's size.
 ///
 /// # Errors
 /// Where no shell state can be had.
@@ -143,7 +143,14 @@ pub fn copy_within(
     .args(["--stats", "1s", "--stats-log-level", "NOTICE"]);
     // Without a listing nor a question about the source its size is not known, and above 5 GiB a copy goes in parts.
     let cmd = match largest < LARGEST_COPY {
-        true => cmd.args(["--no-traverse", "--s3-no-head-object"]),
+        // What came is compared with what was read; 1.60 would ask twice about each to compare it with its source.
+        true => cmd.args([
+            "--no-traverse",
+            "--s3-no-head-object",
+            "--ignore-size",
+            "--ignore-checksum",
+            "--use-server-modtime",
+        ]),
         false => cmd,
     };
     Ok(finish(cmd, remote))
@@ -204,23 +211,42 @@ pub fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -
     Ok(finish(cmd, remote))
 }
 
-/// All below a prefix with MD5s: one HEAD for an object that went in parts, none for the others.
+/// All below a prefix; with MD5s, one HEAD for an object that went in parts, one after the other, and none for the
+/// others.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn list_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+pub fn list_below(rclone: &Path, remote: &Remote, below: &str, hashes: bool) -> Result<Command> {
     let sh = Shell::new()?;
     let target = at(remote, &folder(below));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, LIST_ENCODING)
         .args([
             "--recursive",
             "--files-only",
-            "--hash",
             "--no-modtime",
             "--no-mimetype",
             "--fast-list",
         ])
+        .args(hashes.then_some("--hash"))
         .args(SMALL_RETRIES);
+    Ok(finish(cmd, remote))
+}
+
+/// The MD5s that the server keeps of all below a prefix: `MD5  name`, a line each. It asks about many objects at once
+/// where `lsjson` asks about one after the other.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+    let sh = Shell::new()?;
+    let target = at(remote, &folder(below));
+    let cmd = common(
+        cmd!(sh, "{rclone} hashsum MD5 {target}"),
+        remote,
+        LIST_ENCODING,
+    )
+    .args(["--fast-list", "--checkers", "64"])
+    .args(SMALL_RETRIES);
     Ok(finish(cmd, remote))
 }
 
@@ -343,6 +369,29 @@ pub fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
             STORE_ENCODING,
         )
         .args(SMALL_RETRIES),
+        remote,
+    ))
+}
+
+/// The same for an object of a folder with few others: a listing of them instead of two questions. The filter is one
+/// whole name; were it not understood, no more than one object would go.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn delete_in(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, at(remote, folder));
+    let pattern = format!("/{}", literal(name));
+    Ok(finish(
+        common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING)
+            .args([
+                "--include",
+                &pattern,
+                "--max-depth",
+                "1",
+                "--max-delete",
+                "1",
+            ])
+            .args(SMALL_RETRIES),
         remote,
     ))
 }

@@ -126,17 +126,19 @@ impl Rclone {
         }
     }
 
-    /// Lists all below a prefix, names as [`super::names::listed`] gives them, with the MD5 of each.
+    /// Lists all below a prefix, names as [`super::names::listed`] gives them, with the MD5 of each where that is asked
+    /// for.
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn list_hashes(
+    pub fn list_below(
         &self,
         label: Label,
         below: &str,
+        hashes: bool,
         take: &mut dyn FnMut(Object),
     ) -> Result<()> {
-        let command = args::list_hashes(&self.program, &self.remote, below)?;
+        let command = args::list_below(&self.program, &self.remote, below, hashes)?;
         self.list(label, command, take, None)
     }
 

@@ -55,6 +55,9 @@ pub fn advice(said: &str) -> &'static str {
     }
 }
 
+/// A name, and an MD5.
+type Hashed<'a> = (&'a str, [u8; 16]);
+
 /// rclone at a place, with a remote.
 #[derive(Clone)]
 pub struct Rclone {
@@ -95,25 +98,53 @@ impl Rclone {
         take: &mut dyn FnMut(&str, [u8; 16]),
     ) -> Result<()> {
         let mut bad = None;
-        let mut line = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
-            match text
-                .split_once("  ")
-                .map(|(md5, name)| (parse_md5(md5), name))
-            {
-                Some((Ok(md5), name)) => take(name, md5),
-                _ => bad = Some(anyhow!("the line {text:.200}")),
-            }
-        };
-        let mut job = self.job(
-            label,
-            args::hash_downloads(&self.program, &self.remote, below)?,
-        );
-        job.stdout = Stdout::Lines(&mut line);
-        self.runner.run(job)?;
+        let command = args::hash_downloads(&self.program, &self.remote, below)?;
+        self.hashes(label, command, None, &mut |line, md5| match md5 {
+            Some((name, md5)) => take(name, md5),
+            None => bad = Some(anyhow!("the line {line:.200}")),
+        })?;
         bad.map_or(Ok(()), |error| {
             Err(error.context("what `rclone hashsum` printed"))
         })
+    }
+
+    /// The MD5s that the server keeps of what is below a prefix. An object without one is left out.
+    ///
+    /// # Errors
+    /// Where the bucket cannot be asked.
+    pub fn kept_hashes(
+        &self,
+        label: Label,
+        below: &str,
+        take: &mut dyn FnMut(&str, [u8; 16]),
+    ) -> Result<()> {
+        let command = args::kept_hashes(&self.program, &self.remote, below)?;
+        self.hashes(label, command, Some(SMALL), &mut |_, md5| {
+            if let Some((name, md5)) = md5 {
+                take(name, md5);
+            }
+        })
+    }
+
+    /// Each line that `hashsum` prints, and what it says.
+    fn hashes(
+        &self,
+        label: Label,
+        command: Command,
+        deadline: Option<Duration>,
+        take: &mut dyn FnMut(&str, Option<Hashed<'_>>),
+    ) -> Result<()> {
+        let mut line = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let halves = text.split_once("  ");
+            let parsed = halves.and_then(|(md5, name)| Some((name, parse_md5(md5).ok()?)));
+            take(&text, parsed);
+        };
+        let mut job = self.job(label, command);
+        job.deadline = deadline;
+        job.stdout = Stdout::Lines(&mut line);
+        self.runner.run(job)?;
+        Ok(())
     }
 
     /// Stores a small object; a second time where the first attempt failed.
@@ -193,6 +224,18 @@ impl Rclone {
             .run(job)
             .map(|_| ())
             .with_context(|| format!("deleting {key}"))
+    }
+
+    /// Deletes one object of a folder that holds few others. Not there, it is no error.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub fn delete_in(&self, label: Label, folder: &str, name: &str) -> Result<()> {
+        let command = args::delete_in(&self.program, &self.remote, folder, name)?;
+        self.runner
+            .run(self.small(label, command))
+            .map(|_| ())
+            .with_context(|| format!("deleting {folder}{name}"))
     }
 
     /// Deletes all below a prefix. Nothing there is no error.

@@ -207,10 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_small_files_alone_leaves_the_memory_to_the_others() {
-        let all = [files(1, 1), files(2, 2), files(200, 0)];
-        let [one, two, small] = all.map(|one| Tuning::choose(one, Share::among(256 << 20, all)));
-        assert_eq!((one.concurrency, two.concurrency), (4, 2));
-        assert!(small.transfers > 64, "{small:?}");
+    fn who_sends_small_files_alone_takes_what_he_can_use_and_leaves_the_rest_to_the_others() {
+        let all = [files(1, 1), files(2, 2), files(20_000, 0)];
+        let share = Share::among(1 << 30, all);
+        let small = MOST_TRANSFERS * PER_TRANSFER;
+        assert_eq!(share.of(all[2]), small);
+        assert_eq!(share.of(all[0]), ((1 << 30) - 3 * BASE - small) / 2);
     }
 }
