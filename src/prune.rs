@@ -80,8 +80,9 @@ pub fn local(host: &Host, btrfs: &Btrfs, subvolume: &Subvolume, rows: Vec<Row>) 
 fn foreign_warning(count: usize, config: &Config) -> String {
     format!(
         "{count} entries of {} bear names of our kind and are not ours (writable, or another subvolume's): they are \
-         never deleted; `opencode-backup list` shows them; `opencode-backup prune --adopt` takes over the writable \
-         ones that an older script left; after {} was itself restored, name its old UUID in former_subvolume_uuids",
+         never deleted; `opencode-backup list` shows them; if {} was made anew or restored, name the UUID that it had \
+         in former_subvolume_uuids (it is the Parent UUID that `btrfs subvolume show` prints of an old snapshot); \
+         `opencode-backup prune --adopt` takes over the writable ones that an older script left",
         config.snapshot_dir.display(),
         config.subvolume.display()
     )

@@ -112,7 +112,13 @@ fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, String> {
             })
             .collect()),
         Some(Err(problem)) => {
-            info!("whose the snapshots are cannot be told: {problem:#}");
+            match host.config.subvolume.exists() {
+                true => info!("whose the snapshots are cannot be told: {problem:#}"),
+                false => info!(
+                    "{} is not there, so whose the snapshots are cannot be told; what the bucket holds is listed all the same",
+                    host.config.subvolume.display()
+                ),
+            }
             Ok(unknown())
         }
         None => Ok(unknown()),

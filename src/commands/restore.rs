@@ -84,7 +84,7 @@ fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Exit {
         }
         Err(NoLock::Failed(problem)) => {
             error!(
-                "{} cannot be locked: {problem}",
+                "{} (snapshot_dir in the configuration) cannot be locked: {problem}",
                 host.config.snapshot_dir.display()
             );
             return Exit::Unmet;

@@ -76,7 +76,7 @@ fn subvolume_check(path: &Path) -> Check {
             what,
             format!("{shown} is a directory, not a Btrfs subvolume"),
             format!(
-                "make it one (btrfs subvolume create {shown}.new, cp -a --reflink, swap the two), or correct `subvolume`"
+                "stop what writes there, and make it one (btrfs subvolume create {shown}.new && cp -a --reflink=auto {shown}/. {shown}.new/, then swap the two by mv), or correct `subvolume`"
             ),
         );
     }

@@ -292,9 +292,13 @@ pub fn parts_of_snapshot(
 
 /// How the data gets to where the service expects it, with the reader's own paths.
 pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
+    let subvolume = crate::exec::quote::word(host.config.subvolume.as_os_str());
     let mut lines = vec![
         "# to put it in place:".to_owned(),
         "systemctl stop opencode-memory-pod.service &&".to_owned(),
+        // As a plain directory the pod would run on it, and the next backup would be refused.
+        format!("{{ test -e {subvolume} || btrfs subvolume create {subvolume}; }} &&"),
+        format!("btrfs subvolume show {subvolume} >/dev/null &&"),
     ];
     for part in parts {
         let Some((_, dataset)) = host

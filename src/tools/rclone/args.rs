@@ -1,5 +1,7 @@
 //! rclone's argument lists, each a pure function of what is asked.
 
+mod objects;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -9,6 +11,7 @@ use xshell::{Cmd, Shell, cmd};
 use super::names::{LIST_ENCODING, STORE_ENCODING};
 use super::tuning::Tuning;
 use crate::config::Remote;
+pub use objects::{cat, delete, delete_below, delete_in, rcat, stat, version};
 
 /// The remote `s3:`, in the environment of the child alone. The keys come from the AWS names.
 pub const REMOTE_VARIABLES: [(&str, &str); 4] = [
@@ -311,112 +314,6 @@ fn limited<'s>(cmd: Cmd<'s>, remote: &Remote) -> Cmd<'s> {
         Some(limit) => cmd.args(["--bwlimit", limit]),
         None => cmd,
     }
-}
-
-/// One object.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn stat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, key));
-    Ok(finish(
-        common(
-            cmd!(sh, "{rclone} lsjson --stat {target}"),
-            remote,
-            STORE_ENCODING,
-        )
-        .args(SMALL_RETRIES),
-        remote,
-    ))
-}
-
-/// Stores stdin. Up to 32 MiB go in one request, whose MD5 the server checks.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, key));
-    let cmd = common(cmd!(sh, "{rclone} rcat {target}"), remote, STORE_ENCODING)
-        // Whoever must know whether it arrived reads it back.
-        .args(["--streaming-upload-cutoff", "32M", "--s3-no-head"])
-        .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
-}
-
-/// Objects of a folder to stdout, their names on stdin: one request each, no listing, no HEAD.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, folder));
-    let cmd = common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING)
-        .args(LISTED)
-        .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
-}
-
-/// Deletes one object. rclone asks about it first, twice; a list on stdin would spare that, and a list that is lost on
-/// its way must not decide what is deleted.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, key));
-    Ok(finish(
-        common(
-            cmd!(sh, "{rclone} deletefile {target}"),
-            remote,
-            STORE_ENCODING,
-        )
-        .args(SMALL_RETRIES),
-        remote,
-    ))
-}
-
-/// The same for an object of a folder with few others: a listing of them instead of two questions. The filter is one
-/// whole name; were it not understood, no more than one object would go.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn delete_in(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, folder));
-    let pattern = format!("/{}", literal(name));
-    Ok(finish(
-        common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING)
-            .args([
-                "--include",
-                &pattern,
-                "--max-depth",
-                "1",
-                "--max-delete",
-                "1",
-            ])
-            .args(SMALL_RETRIES),
-        remote,
-    ))
-}
-
-/// The version, asked with the operator's arguments: an older rclone refuses some.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
-    let sh = Shell::new()?;
-    Ok(cmd!(sh, "{rclone} version").args(&remote.extra_args).into())
-}
-
-/// Deletes all below a prefix.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, &folder(below)));
-    let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING);
-    Ok(finish(
-        cmd.args(["--checkers", "16", "--fast-list"])
-            .args(SMALL_RETRIES),
-        remote,
-    ))
 }
 
 /// Text that a filter pattern takes for itself.

@@ -98,6 +98,34 @@ fn the_commands_it_ends_with_put_the_data_in_place() -> Result<()> {
     Ok(())
 }
 
+/// A plain directory in its place would do for the pod, and for no backup.
+#[test]
+fn where_the_subvolume_is_lost_the_commands_make_it_again_and_the_next_backup_works() -> Result<()>
+{
+    let bed = plain(Rclone::Old);
+    let timestamp = backup(&bed);
+    bed.disk().delete(bed.subvolume())?;
+    put_back(&bed, "restored", &timestamp);
+    let next = backup(&bed);
+    assert!(bed.committed()?.contains(&next));
+    Ok(())
+}
+
+#[test]
+fn the_commands_fill_no_plain_directory_in_the_subvolumes_place() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    backup(&bed);
+    bed.disk().delete(bed.subvolume())?;
+    fs::create_dir(bed.subvolume())?;
+    let ran = restore(&bed, &target(&bed), &[], 0);
+    let output = Command::new("bash")
+        .args(["-ec", &ran.stdout.replace("systemctl", ": systemctl")])
+        .output()?;
+    assert!(!output.status.success());
+    assert_eq!(names_in(bed.subvolume()), [""; 0], "nothing was moved");
+    Ok(())
+}
+
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
