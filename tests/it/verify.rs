@@ -65,6 +65,45 @@ fn what_is_as_it_was_is_ok() -> Result<()> {
     Ok(())
 }
 
+/// The listing has no MD5 of what went in parts, so these are asked about at once, in another way.
+#[test]
+fn of_several_large_files_each_difference_is_named_too() -> Result<()> {
+    for rclone in BOTH {
+        let bed = plain(rclone);
+        let relay = bed.relay()?;
+        let dir = bed.dataset("falkordb");
+        let odd = "o\u{e9} d\u{1}";
+        for (name, byte) in [("a", 1), ("b", 2), ("c", 3), (odd, 4)] {
+            fs::write(dir.join(name), vec![byte; 17 << 20])?;
+        }
+        let timestamp = backup(&bed);
+        let parts = relay
+            .requests()
+            .into_iter()
+            .filter(|request| request.query.contains("partNumber="));
+        assert!(parts.count() >= 8, "they went in parts");
+        verify(&bed, &[], 0, &["falkordb  ok: 5 files"]);
+        let key = |name: &str| format!("falkordb-{timestamp}/{name}");
+        let (s3, bucket) = (bed.s3(), bed.bucket());
+        s3.put(bucket, &key("a"), &vec![9; 17 << 20])?;
+        s3.put(bucket, &key("b"), b"short")?;
+        s3.delete(bucket, &key("c"))?;
+        s3.put(bucket, &key("d"), b"stranger")?;
+        verify(
+            &bed,
+            &[],
+            8,
+            &[
+                "a has other contents (MD5)",
+                "b has 5 bytes, not 17825792",
+                "c is missing",
+                "d is there and should not be",
+            ],
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn each_difference_is_named() -> Result<()> {
     for rclone in BOTH {
