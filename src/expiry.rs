@@ -40,7 +40,7 @@ struct Belongings {
     host: Option<String>,
     prefixes: BTreeSet<String>,
     export: Option<String>,
-    /// The marks of the runs that began it.
+    /// The marks that its host left when it began.
     begun: BTreeSet<Mark>,
 }
 
@@ -160,21 +160,16 @@ impl<'a> Expiry<'a> {
                 &folder,
                 &names(&Mark::is_started),
                 Summary::read_mark,
-                |started| Mark::Started(Nonce::parse(&started.nonce)).name(started.head.timestamp),
+                |started| mark_of(started).name(started.head.timestamp),
             )?;
-            let mut begun_by: BTreeMap<Timestamp, BTreeSet<&str>> = BTreeMap::new();
             for started in &marks {
                 self.enter_mark(started);
-                let by = begun_by.entry(started.head.timestamp).or_default();
-                by.insert(&started.head.host);
             }
             for (timestamp, marks) in batch {
                 let known = self.known.entry(*timestamp).or_default();
-                let begun = marks.iter().copied().filter(Mark::is_started);
-                known.begun.extend(begun);
-                // Two hosts in one second, and no manifest that says whose the data is.
-                let several = begun_by.get(timestamp).is_some_and(|by| by.len() > 1);
-                if several && marks.iter().all(Mark::is_started) {
+                let begun = marks.iter().filter(|mark| mark.is_started()).count();
+                // Two hosts in one second, or a mark that cannot be read, and no manifest that says whose the data is.
+                if begun == marks.len() && begun > known.begun.len() {
                     unreadable.insert(*timestamp);
                 }
             }
@@ -265,8 +260,11 @@ impl<'a> Expiry<'a> {
         };
         let prefixes: Vec<String> = started.prefixes.iter().filter(ours).cloned().collect();
         let known = self.known.entry(timestamp).or_default();
-        // A manifest says more surely whose it is.
-        known.host.get_or_insert_with(|| started.head.host.clone());
+        // A manifest says more surely whose it is; what another host's mark names belongs to that one.
+        if *known.host.get_or_insert_with(|| started.head.host.clone()) != started.head.host {
+            return;
+        }
+        known.begun.insert(mark_of(started));
         known.prefixes.extend(prefixes);
         if let Some(export) = started.export.clone().filter(|object| is_export(object)) {
             known.export.get_or_insert(export);
@@ -349,6 +347,10 @@ impl<'a> Expiry<'a> {
         }
         (deleted, failed)
     }
+}
+
+fn mark_of(started: &Started) -> Mark {
+    Mark::Started(Nonce::parse(&started.nonce))
 }
 
 /// The script's object, in the bucket's root.

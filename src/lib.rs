@@ -40,6 +40,7 @@ pub mod small_file;
 pub mod snapshot_name;
 pub mod snapshots;
 pub mod space;
+pub mod threads;
 pub mod timestamp;
 pub mod tools;
 pub mod tree;

@@ -7,6 +7,7 @@ use std::thread;
 
 use crate::config::Remote;
 use crate::exec::Label;
+use crate::threads::joined;
 use crate::tools::rclone::args;
 use crate::tools::rclone::tuning::Files;
 use crate::tools::rclone::{Object, Rclone, names, parse_md5};
@@ -91,10 +92,7 @@ impl Listing {
             let listed = rclone.list_below(label.clone(), prefix, false, &mut |object| {
                 objects.push(object);
             });
-            let kept = kept
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (listed.map(|()| objects), kept)
+            (listed.map(|()| objects), joined(kept))
         });
         let (listed, kept) = (listed?, kept?);
         for object in listed {

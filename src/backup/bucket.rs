@@ -13,11 +13,12 @@ use std::thread;
 
 use log::{info, warn};
 
-use super::{Run, joined};
+use super::Run;
 use crate::catalog::Remote;
 use crate::exec::{Label, Step};
 use crate::manifest::{self, Mark, Nonce, Started};
 use crate::preflight::Check;
+use crate::threads::joined;
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
 use crate::tools::rclone::args::{self, literal};
@@ -51,7 +52,7 @@ impl Bucket {
     /// Asks what matters to a run, and leaves no mark: for a plan.
     pub fn ask(run: &Run<'_>) -> Self {
         let mark = Mark::Started(Some(Nonce::random()));
-        let answer = look(run, around(run), None).map_err(unasked);
+        let answer = look(run, around(run), None);
         let marked = Err("no mark was left".to_owned());
         Self {
             answer,
@@ -93,7 +94,7 @@ impl Bucket {
         let ours = marked.is_ok().then_some(mark);
         let (answer, done) = thread::scope(|scope| {
             let done = scope.spawn(meanwhile);
-            (look(run, around, ours).map_err(unasked), joined(done))
+            (look(run, around, ours), joined(done))
         });
         let entered = Self {
             answer,
@@ -148,23 +149,14 @@ impl Bucket {
     /// Takes the mark away again.
     pub fn withdraw(&self, run: &Run<'_>) {
         if self.marked.is_ok() {
-            let (rclone, label) = (&run.ready.rclone, Label::new(Step::Mark));
-            let withdrawn = match self.few_marks() {
-                true => {
-                    let folder = manifest::folder(&run.host.config.remote.prefix);
-                    rclone.delete_in(label, &folder, &self.mark.name(run.timestamp))
-                }
-                false => rclone.delete(label, &self.mark_key(run)),
-            };
+            let rclone = &run.ready.rclone;
+            let withdrawn = self
+                .withdrawal(run)
+                .and_then(|command| rclone.small_command(Label::new(Step::Mark), command));
             if let Err(error) = withdrawn {
-                info!(step = "mark"; "the started mark stays: {error:#}");
+                info!(step = "mark"; "the started mark {} could not be taken away and stays, where it makes no backup; nothing has to be done about it: {error:#}", self.mark_key(run));
             }
         }
-    }
-
-    fn few_marks(&self) -> bool {
-        let known = self.answer.as_ref();
-        known.is_ok_and(|known| known.marks.values().map(BTreeSet::len).sum::<usize>() < PAGE)
     }
 
     /// The command that takes the mark away.
@@ -173,15 +165,14 @@ impl Bucket {
     /// Where it cannot be written.
     pub fn withdrawal(&self, run: &Run<'_>) -> anyhow::Result<Command> {
         let rclone = &run.ready.rclone;
-        let folder = manifest::folder(&rclone.remote.prefix);
-        match self.few_marks() {
-            true => args::delete_in(
-                &rclone.program,
-                &rclone.remote,
-                &folder,
-                &self.mark.name(run.timestamp),
-            ),
-            false => args::delete(&rclone.program, &rclone.remote, &self.mark_key(run)),
+        let (program, remote) = (&rclone.program, &rclone.remote);
+        let marks = |known: &Known| known.marks.values().map(BTreeSet::len).sum::<usize>();
+        match self.answer.as_ref().is_ok_and(|known| marks(known) < PAGE) {
+            true => {
+                let folder = manifest::folder(&remote.prefix);
+                args::delete_in(program, remote, &folder, &self.mark.name(run.timestamp))
+            }
+            false => args::delete(program, remote, &self.mark_key(run)),
         }
     }
 
@@ -305,14 +296,12 @@ fn look(
     run: &Run<'_>,
     around: anyhow::Result<Answer>,
     ours: Option<Mark>,
-) -> anyhow::Result<Known> {
-    let around = around?;
+) -> Result<Known, String> {
+    let around = around.map_err(unasked)?;
     let folder = manifest::folder(&run.host.config.remote.prefix);
-    let marks = run
-        .ready
-        .rclone
-        .list_folder(Label::new(Step::Mark), &folder)?;
-    Known::read(run, around, marks, ours)
+    let label = Label::new(Step::Mark);
+    let marks = run.ready.rclone.list_folder(label, &folder);
+    Known::read(run, around, marks.map_err(unasked)?, ours)
 }
 
 fn unasked(error: anyhow::Error) -> String {
@@ -327,7 +316,7 @@ impl Known {
         around: Answer,
         marks: Answer,
         ours: Option<Mark>,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, String> {
         let mut known = Self {
             clock: marks.clock.or(around.clock),
             marks: BTreeMap::new(),
@@ -350,11 +339,17 @@ impl Known {
                 None => {}
             }
         }
-        anyhow::ensure!(
-            ours_is_there,
-            "the started mark was stored and is not listed: does another program delete below {}?",
-            manifest::folder(&run.host.config.remote.prefix)
-        );
+        if let (false, Some(ours)) = (ours_is_there, ours) {
+            // Then another run's mark may be missing from it too.
+            let prefix = &run.host.config.remote.prefix;
+            return Err(format!(
+                "the started mark {} was stored and is not in the listing of the bucket {}, so it cannot be told whether \
+                 another run has begun within the same second: does somebody else delete below {}?",
+                ours.key(prefix, run.timestamp),
+                run.host.config.remote.bucket,
+                manifest::folder(prefix)
+            ));
+        }
         for object in around.objects {
             if object.path.starts_with(OBJECT_START) && !object.path.contains('/') {
                 known.exports.insert(object.path);

@@ -34,6 +34,7 @@ use crate::lock::{self, Lock, NoLock};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
 use crate::space::{Bytes, Space, counted};
+use crate::threads::joined;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::tuning::{Files, Share};
 use crate::tree::Tree;
@@ -254,11 +255,4 @@ pub fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Res
         warn!(step = "contents"; "{warning}");
     }
     Ok(found.tree)
-}
-
-/// A panic in a child thread is one in ours.
-fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
-    handle
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

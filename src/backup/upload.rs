@@ -4,17 +4,18 @@ use std::thread;
 
 use log::info;
 
+use super::Run;
 use super::bucket::Bucket;
 use super::contents::{self, Contents};
 use super::copies::{self, Base, Copies};
 use super::outcome::DatasetOutcome;
 use super::snapshot::Snapshot;
 use super::structure::Found;
-use super::{Run, joined};
 use crate::config::{Dataset, DatasetName, Format};
 use crate::exec::{ChildError, Label, Step, Transfer};
 use crate::manifest;
 use crate::space::counted;
+use crate::threads::joined;
 use crate::tools::rclone::args::{self, Sync};
 use crate::tools::rclone::tuning::{Files, Share, Tuning};
 use crate::tree::Tree;

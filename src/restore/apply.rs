@@ -7,10 +7,9 @@ use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use md5::{Digest as _, Md5};
@@ -21,6 +20,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::interrupt::Interrupt;
+use crate::threads::joined;
 use crate::tree::{Node, NodeKind, Tree, shown};
 
 const BUFFER: usize = 256 * 1024;
@@ -52,11 +52,6 @@ pub fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Result<Vec
     let mut differences = found?.concat();
     differences.sort();
     Ok(differences)
-}
-
-/// A panic in a thread of ours is one in us.
-pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn difference(directory: &Path, node: &Node, buffer: &mut [u8]) -> Result<Option<String>> {

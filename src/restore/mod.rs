@@ -18,6 +18,7 @@ pub use destination::Destination;
 use crate::exec::{Label, Step};
 use crate::host::Host;
 use crate::space::{Bytes, counted};
+use crate::threads::joined;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
 use crate::tree::Tree;
@@ -128,7 +129,7 @@ fn fetched(
         }
         let looked = checks.into_iter();
         looked
-            .map(|(failed, check)| Ok((failed, apply::joined(check)?)))
+            .map(|(failed, check)| Ok((failed, joined(check)?)))
             .collect()
     });
     for (part, (failed, differences)) in parts.iter().zip(looked?) {
@@ -298,7 +299,10 @@ pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
         "systemctl stop opencode-memory-pod.service &&".to_owned(),
         // As a plain directory the pod would run on it, and the next backup would be refused.
         format!("{{ test -e {subvolume} || btrfs subvolume create {subvolume}; }} &&"),
-        format!("btrfs subvolume show {subvolume} >/dev/null &&"),
+        format!(
+            "{{ btrfs subvolume show {subvolume} >/dev/null || \
+             {{ echo {subvolume} is no Btrfs subvolume: mount its file system or move it aside, and paste this again >&2; false; }}; }} &&"
+        ),
     ];
     for part in parts {
         let Some((_, dataset)) = host

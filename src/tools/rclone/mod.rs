@@ -219,23 +219,17 @@ impl Rclone {
     /// # Errors
     /// Where it is not there or cannot be deleted.
     pub fn delete(&self, label: Label, key: &str) -> Result<()> {
-        let job = self.small(label, args::delete(&self.program, &self.remote, key)?);
-        self.runner
-            .run(job)
-            .map(|_| ())
+        self.small_command(label, args::delete(&self.program, &self.remote, key)?)
             .with_context(|| format!("deleting {key}"))
     }
 
-    /// Deletes one object of a folder that holds few others. Not there, it is no error.
+    /// Runs a command about a small object.
     ///
     /// # Errors
-    /// Where it cannot be deleted.
-    pub fn delete_in(&self, label: Label, folder: &str, name: &str) -> Result<()> {
-        let command = args::delete_in(&self.program, &self.remote, folder, name)?;
-        self.runner
-            .run(self.small(label, command))
-            .map(|_| ())
-            .with_context(|| format!("deleting {folder}{name}"))
+    /// Any exit code but 0.
+    pub fn small_command(&self, label: Label, command: Command) -> Result<()> {
+        self.runner.run(self.small(label, command))?;
+        Ok(())
     }
 
     /// Deletes all below a prefix. Nothing there is no error.

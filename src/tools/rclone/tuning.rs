@@ -182,18 +182,21 @@ mod tests {
         ) {
             let each: Vec<Files> = each.into_iter().map(|(count, large)| files(count.max(large), large)).collect();
             let share = Share::among(memory, each.iter().copied());
-            let mut all = 0;
             for files in &each {
                 let tuning = Tuning::choose(*files, share);
+                let allowed = share.of(*files).max(LEAST_CHUNK);
                 let large = tuning.transfers.min(files.large);
-                let small = (tuning.transfers - large).min(files.count - files.large);
-                let in_flight = large * tuning.concurrency * tuning.chunk + small * PER_TRANSFER;
-                // One part, and four files, are sent however little there is.
-                all += if in_flight > LEAST_CHUNK { in_flight } else { 0 };
+                let parts = large * tuning.concurrency * tuning.chunk;
+                prop_assert!(parts <= allowed, "{tuning:?}: {parts} > {allowed}");
+                // Four files are sent at once however little there is.
+                let small = (tuning.transfers - large).min(files.count - files.large).saturating_sub(4);
+                let in_flight = parts + small * PER_TRANSFER;
+                prop_assert!(in_flight <= allowed, "{tuning:?}: {in_flight} > {allowed}");
                 prop_assert!(tuning.transfers >= 1 && tuning.concurrency >= 1 && tuning.chunk >= LEAST_CHUNK);
             }
-            let allowed = memory.saturating_sub(BASE * each.len() as u64);
-            prop_assert!(all <= allowed.max(LEAST_CHUNK), "{share:?}: {all} > {allowed}");
+            let (all, children) = (each.iter().map(|files| share.of(*files)).sum::<u64>(), each.len() as u64);
+            let allowed = memory.saturating_sub(BASE * children);
+            prop_assert!(all <= allowed, "{share:?}: {all} > {allowed}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
+use testbed::Bed;
 
 use super::{keys_with, prune, remote};
 use crate::restore::by_hand::{data, manifest, mark, object, prefixes, put, store, this_host};
@@ -130,5 +131,70 @@ fn a_manifest_of_a_newer_format_is_left_alone_whatever_the_mark_beside_it_says()
     let before = bed.keys()?;
     prune(&bed, &["--remote"], 0);
     assert_eq!(bed.keys()?, before);
+    Ok(())
+}
+
+/// A mark under the name that a run gives it.
+fn begun(bed: &Bed, timestamp: &str, host: &str, nonce: &str) -> String {
+    mark(bed, "", timestamp, host, &prefixes("", timestamp), None);
+    let plain = format!("manifests/{timestamp}.started.json");
+    let mut text = bed.json(&plain).expect("a mark");
+    text["nonce"] = json!(nonce);
+    let key = format!("manifests/{timestamp}.{nonce}.started.json");
+    object(bed, &key, text.to_string().as_bytes());
+    bed.s3().delete(bed.bucket(), &plain).expect("deleted");
+    key
+}
+
+const OURS: &str = "00000000000000aa";
+const THEIRS: &str = "00000000000000bb";
+
+#[test]
+fn what_a_run_left_that_died_long_ago_goes_with_its_mark() -> Result<()> {
+    let bed = remote();
+    let old = days_ago(200);
+    put(&bed, "", &days_ago(1), &this_host());
+    data(&bed, "", &old);
+    begun(&bed, &old, &this_host(), OURS);
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_eq!(keys_with(&bed, &old), [""; 0], "{ran}");
+    Ok(())
+}
+
+/// Two hosts began in one second, and nobody can tell whose the data is.
+#[test]
+fn what_two_hosts_marks_claim_is_left_alone() -> Result<()> {
+    for theirs in ["other", "unreadable"] {
+        let bed = remote();
+        let old = days_ago(200);
+        put(&bed, "", &days_ago(1), &this_host());
+        data(&bed, "", &old);
+        begun(&bed, &old, &this_host(), OURS);
+        let key = begun(&bed, &old, "other", THEIRS);
+        if theirs == "unreadable" {
+            object(&bed, &key, b"");
+        }
+        let before = bed.keys()?;
+        let ran = prune(&bed, &["--remote"], 0);
+        assert_eq!(bed.keys()?, before, "{theirs}: {ran}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_backup_of_ours_goes_and_another_hosts_mark_of_its_second_stays_with_what_it_names()
+-> Result<()> {
+    let bed = remote();
+    let old = days_ago(200);
+    put(&bed, "", &days_ago(1), &this_host());
+    put(&bed, "", &old, &this_host());
+    let theirs = begun(&bed, &old, "other", THEIRS);
+    let mut text = bed.json(&theirs)?;
+    text["prefixes"] = json!([format!("graph-{old}")]);
+    object(&bed, &theirs, text.to_string().as_bytes());
+    let data = format!("graph-{old}/dump.rdb");
+    object(&bed, &data, b"theirs");
+    let ran = prune(&bed, &["--remote"], 0);
+    assert_eq!(keys_with(&bed, &old), [data, theirs], "{ran}");
     Ok(())
 }

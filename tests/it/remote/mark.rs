@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use testbed::Rclone;
 use testbed::relay::{Relay, Rule};
+use testbed::{Bed, Ran, Rclone};
 
 use super::bed_with;
 use crate::support::{impatient, marks};
@@ -25,21 +25,43 @@ fn timestamp_of_a_mark(relay: &Relay) -> String {
     name.split('.').next().unwrap_or_default().to_owned()
 }
 
-#[test]
-fn of_two_runs_in_one_second_the_one_that_sees_the_other_steps_back_and_takes_its_mark_with_it() {
+/// A run that meets another host's mark while this rule holds it.
+struct Met {
+    bed: Bed,
+    ran: Ran,
+    timestamp: String,
+    theirs: String,
+    /// Our marks by then.
+    ours: Vec<String>,
+}
+
+fn meets(at: Rule) -> Met {
     let bed = bed_with(Rclone::Old);
     impatient(&bed);
     let relay = bed.relay().expect("a relay");
-    // The other host's mark came while ours was on its way.
-    let held = relay.rule(Rule::on("GET").query("prefix=manifests").stall());
+    let held = relay.rule(at);
     let run = bed.spawn(&["run"]).expect("it starts");
     relay.wait_for_hits(held, 1, LIMIT).expect("it is held");
     let timestamp = timestamp_of_a_mark(&relay);
-    assert_eq!(marks(&bed, &timestamp).len(), 1, "left before it looks");
+    let ours = marks(&bed, &timestamp);
     let theirs = format!("manifests/{timestamp}.{THEIRS}.started.json");
     bed.s3().put(bed.bucket(), &theirs, b"theirs").expect("put");
     relay.remove(held);
     let ran = run.wait_timeout(LIMIT).expect("it ends");
+    Met {
+        bed,
+        ran,
+        timestamp,
+        theirs,
+        ours,
+    }
+}
+
+#[test]
+fn of_two_runs_in_one_second_the_one_that_sees_the_other_steps_back_and_takes_its_mark_with_it() {
+    let met = meets(Rule::on("GET").query("prefix=manifests").stall());
+    let (bed, ran, theirs) = (&met.bed, &met.ran, met.theirs.as_str());
+    assert_eq!(met.ours.len(), 1, "left before it looks");
     assert_eq!(ran.code, Some(3), "{ran}");
     assert!(
         ran.stderr.contains(&format!("already holds {theirs}")),
@@ -52,19 +74,12 @@ fn of_two_runs_in_one_second_the_one_that_sees_the_other_steps_back_and_takes_it
 /// It has looked by then, and the other one sees its mark.
 #[test]
 fn a_mark_that_comes_after_we_have_looked_stops_the_other_run_and_not_this_one() {
-    let bed = bed_with(Rclone::Old);
-    let relay = bed.relay().expect("a relay");
-    let held = relay.rule(Rule::on("PUT").path("/valkey-").stall());
-    let run = bed.spawn(&["run"]).expect("it starts");
-    relay.wait_for_hits(held, 1, LIMIT).expect("it is held");
-    let timestamp = timestamp_of_a_mark(&relay);
-    let theirs = format!("manifests/{timestamp}.{THEIRS}.started.json");
-    bed.s3().put(bed.bucket(), &theirs, b"theirs").expect("put");
-    relay.remove(held);
-    let ran = run.wait_timeout(LIMIT).expect("it ends");
+    let met = meets(Rule::on("PUT").path("/valkey-").stall());
+    let (bed, ran, timestamp) = (&met.bed, &met.ran, met.timestamp.as_str());
+    assert_eq!(met.ours.len(), 1, "the other one sees it");
     assert_eq!(ran.code, Some(0), "{ran}");
-    assert_eq!(bed.committed().expect("keys"), [timestamp.as_str()]);
-    assert_eq!(marks(&bed, &timestamp), [theirs], "ours is gone, {ran}");
+    assert_eq!(bed.committed().expect("keys"), [timestamp]);
+    assert_eq!(marks(bed, timestamp), [met.theirs], "ours is gone, {ran}");
 }
 
 #[test]
@@ -82,7 +97,10 @@ fn a_mark_that_is_stored_and_not_listed_closes_the_bucket() {
     relay.remove(held);
     // It tries once more after the snapshot, and that mark stays.
     let ran = run.wait_timeout(LIMIT).expect("it ends");
-    assert!(ran.stderr.contains("is not listed"), "{ran}");
+    assert!(
+        ran.stderr.contains("was stored and is not in the listing"),
+        "{ran}"
+    );
     assert_eq!(ran.code, Some(0), "{ran}");
     assert_eq!(bed.committed().expect("keys"), [timestamp.as_str()]);
 }

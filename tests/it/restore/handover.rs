@@ -121,7 +121,12 @@ fn the_commands_fill_no_plain_directory_in_the_subvolumes_place() -> Result<()> 
     let output = Command::new("bash")
         .args(["-ec", &ran.stdout.replace("systemctl", ": systemctl")])
         .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
+    assert!(
+        said.contains("is no Btrfs subvolume: mount its file system or move it aside"),
+        "{said}"
+    );
     assert_eq!(names_in(bed.subvolume()), [""; 0], "nothing was moved");
     Ok(())
 }

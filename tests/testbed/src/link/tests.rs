@@ -1,6 +1,4 @@
-//! The promises that a link keeps, each measured on a real connection. What it must never be quicker than is exact;
-//! how much slower it may be is told generously, since tests share their machine. How exactly it carries its rate is
-//! measured by the benchmark that leans on it.
+//! The promises that a link keeps, each measured on a real connection.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::{Link, Profile};
 
 const MIB: usize = 1 << 20;
-/// A busy machine wakes us late: in one of so many tries it does not.
+/// A busy machine wakes us late. The link's own doing is what never takes less, and
+/// does not take more in one of so many tries.
 const TRIES: usize = 10;
 
 /// Serves each connection on a thread of its own.
@@ -108,14 +107,14 @@ fn a_question_and_its_answer_take_a_round_trip_and_a_new_connection_one_more() {
         stream.write_all(b"?").expect("ask");
         stream.read_exact(&mut [0]).expect("an answer");
     };
-    takes(0.120..0.200, || time(|| ask(&mut connect(&link))));
+    takes(0.120..0.130, || time(|| ask(&mut connect(&link))));
     let mut kept = connect(&link);
     ask(&mut kept);
-    takes(0.060..0.110, || time(|| ask(&mut kept)));
+    takes(0.060..0.066, || time(|| ask(&mut kept)));
 }
 
 #[test]
-fn all_connections_together_get_the_rate_and_no_more() {
+fn all_connections_together_get_the_rate_within_five_per_cent() {
     let profile = Profile {
         round_trip: Duration::from_millis(10),
         window: 4 * MIB,
@@ -125,7 +124,7 @@ fn all_connections_together_get_the_rate_and_no_more() {
     let link = &link;
     // 30 MB at 50 MB/s; set-up, the way there and the answer are no part of the rate.
     let all = 30_000_000;
-    takes(0.6 * 0.95..0.9, || {
+    takes(0.6 * 0.95..0.6 * 1.05, || {
         let whole = time(|| {
             thread::scope(|scope| {
                 for _ in 0..8 {
@@ -147,7 +146,7 @@ fn each_direction_has_the_rate_to_itself() {
     let link = Link::start(server(echo), profile).expect("a link");
     let bytes = noise(1, 15_000_000);
     // 0.3 s each way, at once.
-    takes(0.28..0.55, || {
+    takes(0.28..0.40, || {
         time(|| assert!(round(&link, &bytes) == bytes))
     });
 }
@@ -163,8 +162,8 @@ fn the_window_bounds_what_one_connection_gets() {
     let link = &link;
     // A window a round trip: 12 MiB go out in 11 of them after the first, one more
     // for the set-up and one for the way there and the answer.
-    let alone = takes(0.640..1.2, || time(|| send(link, 12 * MIB)));
-    takes(0.640..alone * 2.0, || {
+    let alone = takes(0.640..0.720, || time(|| send(link, 12 * MIB)));
+    takes(0.640..alone * 1.25, || {
         time(|| {
             thread::scope(|scope| {
                 for _ in 0..4 {
