@@ -70,11 +70,17 @@ pub fn apt(package: &str, program: &str, otherwise: &str) -> Result<()> {
     }
     let by_hand = format!("{program} is missing: `apt-get install {package}` as root, {otherwise}");
     ensure!(which("apt-get").is_some() && geteuid().is_root(), by_hand);
-    println!("installing with apt-get: {package}");
-    for words in [
-        &["update", "-q"][..],
-        &["install", "-qy", "--no-install-recommends", package],
-    ] {
+    apt_get(&[package])?;
+    ensure!(found(), by_hand);
+    Ok(())
+}
+
+/// Installs Debian packages, saying so first.
+pub fn apt_get(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    println!("installing with apt-get: {list}");
+    let install = ["install", "-qy", "--no-install-recommends"];
+    for words in [&["update", "-q"][..], &[&install[..], packages].concat()] {
         let status = Command::new("apt-get")
             .args(words)
             .env("DEBIAN_FRONTEND", "noninteractive")
@@ -82,11 +88,10 @@ pub fn apt(package: &str, program: &str, otherwise: &str) -> Result<()> {
             .context("run apt-get")?;
         ensure!(
             status.success(),
-            "apt-get {} failed ({status})",
+            "apt-get {} failed ({status}); what is needed: {list}",
             words.join(" ")
         );
     }
-    ensure!(found(), by_hand);
     Ok(())
 }
 

@@ -28,17 +28,7 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
     stage.write_servers(large_mib)?;
     let what = format!("{large_mib} MiB of RDB and AOF");
     let (ours, by_hand) = take_turns(&stage, &what, rounds)?;
-    rows.push(Row {
-        value: ours.wall.as_secs_f64() / by_hand.wall.as_secs_f64(),
-        bar: Some(1.05),
-        unit: "×",
-        ..compared("time", &what, ours.wall, by_hand.wall)
-    });
-    rows.push(Row {
-        value: ours.cpu.as_secs_f64() / by_hand.cpu.as_secs_f64(),
-        unit: "×",
-        ..compared("processor time", &what, ours.cpu, by_hand.cpu)
-    });
+    rows.extend(ratios(&what, 1.05, ours, by_hand));
     drop(stage);
 
     let stage = Stage::new(binary, Rclone::New, Server::RcloneServe)?;
@@ -117,6 +107,23 @@ fn middle(all: &[Took]) -> Took {
         wall: of(|took| took.wall),
         cpu: of(|took| took.cpu),
     }
+}
+
+/// How many times as long it takes, which has a bar, and how many times as much of the processor.
+pub fn ratios(what: &str, bar: f64, ours: Took, theirs: Took) -> [Row; 2] {
+    [
+        Row {
+            value: ours.wall.as_secs_f64() / theirs.wall.as_secs_f64(),
+            bar: Some(bar),
+            unit: "×",
+            ..compared("time", what, ours.wall, theirs.wall)
+        },
+        Row {
+            value: ours.cpu.as_secs_f64() / theirs.cpu.as_secs_f64(),
+            unit: "×",
+            ..compared("processor time", what, ours.cpu, theirs.cpu)
+        },
+    ]
 }
 
 /// A row without a bar.

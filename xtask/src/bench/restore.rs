@@ -12,7 +12,7 @@ use testbed::{Rclone, Server};
 
 use super::Effort;
 use super::measure::{self, Took};
-use super::overhead::{alternate, compared};
+use super::overhead::{alternate, compared, ratios};
 use super::stage::Stage;
 use super::table::Row;
 
@@ -38,17 +38,7 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
         || by_hand.ours(&stage, &words, Some(&to)),
         || by_hand.run(&stage, Some(&to)),
     )?;
-    rows.push(Row {
-        value: ours.wall.as_secs_f64() / theirs.wall.as_secs_f64(),
-        bar: Some(1.1),
-        unit: "×",
-        ..compared("time", &what, ours.wall, theirs.wall)
-    });
-    rows.push(Row {
-        value: ours.cpu.as_secs_f64() / theirs.cpu.as_secs_f64(),
-        unit: "×",
-        ..compared("processor time", &what, ours.cpu, theirs.cpu)
-    });
+    rows.extend(ratios(&what, 1.1, ours, theirs));
     drop(stage);
 
     // moto lists quicker than rclone's server, which reads every file for its MD5.

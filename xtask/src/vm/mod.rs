@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use testbed::provision::which;
 
-use crate::steps::{prepare, release_binary, target_dir};
+use crate::steps::{apt_get, prepare, release_binary, target_dir};
 use machine::{Machine, Verdict};
 
 /// What it takes, by package and program.
@@ -103,21 +103,7 @@ fn install() -> Result<()> {
         which("apt-get").is_some(),
         "this is no Debian; install by other means: {list}"
     );
-    println!("installing with apt-get: {list}");
-    let install = ["install", "-qy", "--no-install-recommends"];
-    for words in [&["update", "-q"][..], &[&install[..], &missing].concat()] {
-        let status = Command::new("apt-get")
-            .args(words)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .status()
-            .context("run apt-get")?;
-        ensure!(
-            status.success(),
-            "apt-get {} failed ({status}); what is needed: {list}",
-            words.join(" ")
-        );
-    }
-    Ok(())
+    apt_get(&missing)
 }
 
 /// Nix is often elsewhere than where a distribution's programs are.
