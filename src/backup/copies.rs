@@ -39,7 +39,10 @@ impl Base {
             .map(|(_, timestamp)| timestamp)
             .find(|timestamp| *timestamp < run.timestamp);
         let newest = newest.filter(|_| incremental)?;
-        Self::read(run, newest).ok()
+        let label = Label::new(Step::Upload);
+        let rclone = &run.ready.rclone;
+        // After a run that failed it is not there, and the right one is read once it is known.
+        Self::read(run, newest, |key, take| rclone.try_get(label, key, take)).ok()
     }
 
     /// The last backup's: what was guessed, or another one. Without it everything is sent.
@@ -49,7 +52,8 @@ impl Base {
         if let Some(guess) = guess.filter(|guess| guess.timestamp == timestamp) {
             return Some(guess);
         }
-        let read = Self::read(run, timestamp);
+        let (rclone, label) = (&run.ready.rclone, Label::new(Step::Upload));
+        let read = Self::read(run, timestamp, |key, take| rclone.get(label, key, take));
         let why = |error| {
             let key = Mark::Complete.key(&remote.prefix, timestamp);
             info!(step = "upload"; "{key}: {error:#}; nothing is copied from there, everything is sent");
@@ -57,12 +61,14 @@ impl Base {
         read.map_err(why).ok()
     }
 
-    fn read(run: &Run<'_>, timestamp: Timestamp) -> Result<Self> {
-        let remote = &run.host.config.remote;
-        let key = Mark::Complete.key(&remote.prefix, timestamp);
-        let stored = Stored::read(&remote.prefix, timestamp, |take| {
-            run.ready.rclone.get(Label::new(Step::Upload), &key, take)
-        })?;
+    fn read(
+        run: &Run<'_>,
+        timestamp: Timestamp,
+        get: impl FnOnce(&str, &mut dyn FnMut(&[u8])) -> Result<()> + Send,
+    ) -> Result<Self> {
+        let prefix = &run.host.config.remote.prefix;
+        let key = Mark::Complete.key(prefix, timestamp);
+        let stored = Stored::read(prefix, timestamp, |take| get(&key, take))?;
         let mut base = Self {
             timestamp,
             hasher: RandomState::new(),

@@ -51,6 +51,14 @@ pub fn understand(line: &str) -> Spoken {
     }
 }
 
+/// The same where a failure is no news: whoever asked goes another way.
+pub fn understand_quietly(line: &str) -> Spoken {
+    match understand(line) {
+        Spoken::Text(level, text) => Spoken::Text(level.max(Level::Debug), text),
+        other => other,
+    }
+}
+
 /// `2026/01/01 12:00:00 NOTICE: Failed to sync: …`: before its logger is set up and after, rclone writes text.
 fn plain(line: &str) -> Spoken {
     if line.is_empty() {

@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use crate::config::Remote;
 use crate::credentials::Credentials;
-use crate::exec::{Capability, Finished, Job, Label, Privileges, Runner, Stdout};
+use crate::exec::{Capability, Finished, Job, Label, Privileges, Runner, Spoken, Stdout};
 pub use listing::{Answer, Object, parse_md5};
 use payload::Payload;
 
@@ -176,9 +176,18 @@ impl Rclone {
     /// # Errors
     /// Where it is not there or cannot be read.
     pub fn get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let at = key.rfind('/').map_or(0, |slash| slash + 1);
-        let (folder, name) = key.split_at(at);
-        self.stream(label, folder, &[name], take)
+        let (folder, name) = split(key);
+        self.stream(label, folder, &[name], log::understand, take)
+            .with_context(|| format!("reading {key}"))
+    }
+
+    /// The same for one that may not be there, which is nothing to warn of.
+    ///
+    /// # Errors
+    /// Where it is not there or cannot be read.
+    pub fn try_get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let (folder, name) = split(key);
+        self.stream(label, folder, &[name], log::understand_quietly, take)
             .with_context(|| format!("reading {key}"))
     }
 
@@ -194,7 +203,7 @@ impl Rclone {
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.stream(label, folder, &names, take)
+        self.stream(label, folder, &names, log::understand, take)
             .with_context(|| format!("reading {} objects below {folder}", names.len()))
     }
 
@@ -203,12 +212,14 @@ impl Rclone {
         label: Label,
         folder: &str,
         names: &[&str],
+        understand: fn(&str) -> Spoken,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))?;
         let command = args::cat(&self.program, &self.remote, folder)?;
         let mut job = self.small(label, command);
         job.stdin = Some(list.reader()?);
+        job.understand = understand;
         job.stdout = Stdout::Bytes(take);
         self.runner.run(job)?;
         Ok(())
@@ -302,4 +313,9 @@ impl Rclone {
             ..Job::new("rclone", label, command)
         }
     }
+}
+
+/// The folder of a key, with its slash, and the name in it.
+fn split(key: &str) -> (&str, &str) {
+    key.split_at(key.rfind('/').map_or(0, |slash| slash + 1))
 }

@@ -1,10 +1,13 @@
 //! One dataset is refused: the other one is stored, and a partial manifest says which.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use testbed::Rclone;
 use testbed::relay::Rule;
 
-use super::{assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
-use crate::support::{impatient, marks};
+use super::{BOTH, assert_listed_as, assert_nothing_committed, assert_stored, bed_with, timestamp};
+use crate::support::{expect, impatient, marks};
 
 fn one_is_refused(rclone: Rclone, failing: &str, other: &str, status: u16, word: &str) {
     let bed = bed_with(rclone);
@@ -56,4 +59,20 @@ fn a_dataset_that_may_not_be_written_does_not_stop_the_other() {
 fn a_dataset_that_meets_a_busy_service_for_ever_does_not_stop_the_other() {
     one_is_refused(Rclone::Old, "valkey", "falkordb", 503, "SlowDown");
     one_is_refused(Rclone::New, "falkordb", "valkey", 503, "SlowDown");
+}
+
+/// It looks for a manifest that the failed one did not write.
+#[test]
+fn the_run_after_a_failed_one_warns_of_nothing() {
+    for rclone in BOTH {
+        let bed = bed_with(rclone);
+        impatient(&bed);
+        let relay = bed.relay().expect("a relay");
+        let rule = relay.rule(Rule::on("PUT").path("/valkey-").status(403));
+        expect(&bed, &["run"], 5);
+        relay.remove(rule);
+        sleep(Duration::from_millis(1100));
+        let ran = expect(&bed, &["run"], 0);
+        assert!(!ran.stderr.contains("warning"), "{ran}");
+    }
 }
