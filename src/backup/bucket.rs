@@ -62,8 +62,11 @@ impl Bucket {
     }
 
     /// Leaves the mark that tells what a dead run left behind, and asks what else is there; does something else while
-    /// it waits for the last answer.
-    pub fn enter<T: Send>(run: &Run<'_>, meanwhile: impl FnOnce() -> T + Send) -> (Self, T) {
+    /// it waits for the last answer, if the bucket has answered so far.
+    pub fn enter<T: Send>(
+        run: &Run<'_>,
+        meanwhile: impl FnOnce() -> T + Send,
+    ) -> (Self, Option<T>) {
         let mark = Mark::Started(Some(Nonce::random()));
         let (entered, done) = Self::enter_as(run, mark, meanwhile);
         if run.host.interrupt.signal().is_some() {
@@ -85,16 +88,17 @@ impl Bucket {
         run: &Run<'_>,
         mark: Mark,
         meanwhile: impl FnOnce() -> T + Send,
-    ) -> (Self, T) {
+    ) -> (Self, Option<T>) {
         // What does not depend on the mark is asked meanwhile.
         let (around, marked) = thread::scope(|scope| {
             let marked = scope.spawn(|| put_mark(run, mark));
             (around(run), joined(marked))
         });
         let ours = marked.is_ok().then_some(mark);
+        let answers = around.is_ok() && marked.is_ok();
         let (answer, done) = thread::scope(|scope| {
-            let done = scope.spawn(meanwhile);
-            (look(run, around, ours), joined(done))
+            let done = answers.then(|| scope.spawn(meanwhile));
+            (look(run, around, ours), done.map(joined))
         });
         let entered = Self {
             answer,
@@ -124,7 +128,7 @@ impl Bucket {
         if run.host.interrupt.signal().is_some() || self.open().is_ok() {
             return;
         }
-        (*self, ()) = Self::enter_as(run, self.mark, || ());
+        (*self, _) = Self::enter_as(run, self.mark, || ());
         if let Some(taken) = self.taken(run) {
             self.answer = Err(format!(
                 "{}; {}",
@@ -361,6 +365,7 @@ impl Known {
     }
 }
 
+/// One attempt: the snapshot waits for it, and after that it is tried again.
 fn put_mark(run: &Run<'_>, mark: Mark) -> Result<(), String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.datasets.keys();
@@ -381,6 +386,6 @@ fn put_mark(run: &Run<'_>, mark: Mark) -> Result<(), String> {
     let key = mark.key(&remote.prefix, run.timestamp);
     run.ready
         .rclone
-        .put(Label::new(Step::Mark), &key, &payload)
+        .put_once(Label::new(Step::Mark), &key, &payload)
         .map_err(|error| format!("{error:#}"))
 }

@@ -113,7 +113,7 @@ impl Run<'_> {
 
         self.enter(outcome, Step::Snapshot);
         let (taken, base) = thread::scope(|scope| {
-            let base = scope.spawn(|| Base::of(self, &bucket, guess));
+            let base = scope.spawn(|| Base::of(self, &bucket, guess.flatten()));
             (snapshot::take(self), joined(base))
         });
         let snapshot = match taken {

@@ -164,7 +164,11 @@ impl Rclone {
         }
     }
 
-    fn put_once(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
+    /// Stores a small object, in one attempt.
+    ///
+    /// # Errors
+    /// Where it could not be stored.
+    pub fn put_once(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
         let mut job = self.small(label, args::rcat(&self.program, &self.remote, key)?);
         job.stdin = Some(payload.reader()?);
         self.runner.run(job)?;
