@@ -25,11 +25,10 @@ pub fn from_bucket(
     name: &str,
     tree: &Tree,
     prefix: &str,
+    share: Share,
     into: &Path,
 ) -> Result<()> {
-    let mut files = Files::default();
-    tree.files().for_each(|(_, size)| files.add(size));
-    let tuning = Tuning::choose(files, Share::among(rclone.remote.memory.bytes(), [files]));
+    let tuning = Tuning::choose(Files::of(tree), share);
     let command = args::fetch(&rclone.program, &rclone.remote, prefix, into, tuning)?;
     rclone.transfer(Label::of(Step::Restore, name), command)?;
     Ok(())

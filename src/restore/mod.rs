@@ -21,6 +21,7 @@ use crate::space::{Bytes, counted};
 use crate::threads::joined;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
+use crate::tools::rclone::tuning::{Files, Share};
 use crate::tree::Tree;
 
 /// A dataset that is to come back.
@@ -113,24 +114,28 @@ pub fn restore(
     })
 }
 
-/// Fetches one part after the other, and checks each while the next one is fetched; what arrived damaged is fetched
-/// once more.
+/// Fetches all parts side by side, as a run stores them, and checks each when it is there; what arrived damaged is
+/// fetched once more.
 fn fetched(
     host: &Host,
     rclone: Option<&Rclone>,
     parts: &[Part],
     stage: &Path,
 ) -> Result<(), Failure> {
+    let share = Share::among(
+        host.config.remote.memory.bytes(),
+        parts.iter().map(|part| Files::of(&part.tree)),
+    );
+    let fetch = |part: &Part| fetch_once(host, rclone, part, share, &stage.join(&part.name));
     let looked: Result<Vec<_>> = thread::scope(|scope| {
-        let mut checks = Vec::new();
-        for part in parts {
-            let failed = fetch_once(host, rclone, part, &stage.join(&part.name))?;
-            checks.push((failed, scope.spawn(|| check(host, part, stage))));
-        }
-        let looked = checks.into_iter();
-        looked
-            .map(|(failed, check)| Ok((failed, joined(check)?)))
-            .collect()
+        let each = parts.iter().map(|part| {
+            scope.spawn(move || {
+                let failed = fetch(part)?;
+                Ok((failed, check(host, part, stage)?))
+            })
+        });
+        let each: Vec<_> = each.collect();
+        each.into_iter().map(joined).collect()
     });
     for (part, (failed, differences)) in parts.iter().zip(looked?) {
         let name = part.name.as_str();
@@ -145,7 +150,7 @@ fn fetched(
             (None, false) => {}
         }
         warn!(step = "restore", dataset = name; "{name}: {}; fetching it again", differences.join("; "));
-        if let Some(error) = fetch_once(host, rclone, part, &stage.join(name))? {
+        if let Some(error) = fetch(part)? {
             return Err(error.into());
         }
         let differences = check(host, part, stage)?;
@@ -162,6 +167,7 @@ fn fetch_once(
     host: &Host,
     rclone: Option<&Rclone>,
     part: &Part,
+    share: Share,
     into: &Path,
 ) -> Result<Option<anyhow::Error>> {
     fetch::prepare(into)?;
@@ -169,7 +175,7 @@ fn fetch_once(
     apply::remove_strangers(into, &part.tree)?;
     match (&part.source, rclone) {
         (Source::Bucket(prefix), Some(rclone)) => {
-            let fetched = fetch::from_bucket(rclone, &part.name, &part.tree, prefix, into);
+            let fetched = fetch::from_bucket(rclone, &part.name, &part.tree, prefix, share, into);
             match fetched {
                 Err(error) if host.interrupt.signal().is_none() => Ok(Some(error)),
                 result => result.map(|()| None),

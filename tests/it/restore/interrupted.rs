@@ -113,14 +113,29 @@ fn stopped_while_files_come_a_second_call_fetches_only_the_rest() -> Result<()> 
     Ok(())
 }
 
+/// Whether all files of the first dataset came, and have their times, which rclone sets last.
+fn all_there(bed: &Bed, staged: &Path) -> bool {
+    let time = |path: &Path| {
+        fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
+    let live = bed.dataset("falkordb");
+    let mut names = FILES.iter().chain(["dump.rdb"].iter());
+    names.all(|name| time(&staged.join(name)) == time(&live.join(name)))
+}
+
 #[test]
-fn stopped_between_two_datasets_the_first_is_not_fetched_again() -> Result<()> {
+fn stopped_when_one_of_two_datasets_is_there_it_is_not_fetched_again() -> Result<()> {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let (bed, relay, timestamp) = stored(Rclone::Old)?;
         let to = target(&bed);
         let held = relay.rule(Rule::on("GET").path("/valkey-").stall());
         let mut run = start(&bed, &to)?;
-        run.wait_until("the second dataset", SOON, |_| relay.hits(held) > 0)?;
+        let staged = stage(&to, &timestamp).join("falkordb");
+        run.wait_until("one of both datasets", SOON, |_| {
+            relay.hits(held) > 0 && all_there(&bed, &staged)
+        })?;
         stop(&bed, run, signal);
         assert!(!to.exists());
         relay.clear();
@@ -187,11 +202,13 @@ fn killed_while_its_parts_move_up_a_second_call_takes_them_back() -> Result<()> 
     let _mount = Mount::tmpfs(&to)?;
     let held = relay.rule(Rule::on("GET").path("/valkey-").stall());
     let mut run = start(&bed, &to)?;
-    run.wait_until("the second dataset", SOON, |_| relay.hits(held) > 0)?;
+    let staged = to.join(format!(".restored.opencode-backup-{timestamp}"));
+    run.wait_until("one of both datasets", SOON, |_| {
+        relay.hits(held) > 0 && all_there(&bed, &staged.join("falkordb"))
+    })?;
     stop(&bed, run, Signal::SIGKILL);
     relay.clear();
     // What a kill between two renames leaves, for which no test can wait.
-    let staged = to.join(format!(".restored.opencode-backup-{timestamp}"));
     fs::write(staged.join(".moving"), "")?;
     fs::rename(staged.join("falkordb"), to.join("falkordb"))?;
     relay.forget_requests();
