@@ -70,6 +70,21 @@ fn fetched(relay: &Relay) -> Vec<String> {
         .collect()
 }
 
+/// Whether these files of falkordb came, and have their times, which rclone sets last.
+fn came<'a>(bed: &Bed, staged: &Path, mut names: impl Iterator<Item = &'a str>) -> bool {
+    let time = |path: &Path| {
+        let metadata = fs::metadata(path);
+        metadata.and_then(|metadata| metadata.modified()).ok()
+    };
+    let live = bed.dataset("falkordb");
+    names.all(|name| time(&staged.join(name)) == time(&live.join(name)))
+}
+
+/// All of falkordb.
+fn all_came(bed: &Bed, staged: &Path) -> bool {
+    came(bed, staged, FILES.into_iter().chain(["dump.rdb"]))
+}
+
 #[test]
 fn stopped_while_files_come_a_second_call_fetches_only_the_rest() -> Result<()> {
     for (rclone, signal) in [
@@ -87,7 +102,7 @@ fn stopped_while_files_come_a_second_call_fetches_only_the_rest() -> Result<()> 
         let mut run = start(&bed, &to)?;
         let staged = stage(&to, &timestamp).join("falkordb");
         run.wait_until("all files but one", SOON, |_| {
-            relay.hits(held) > 0 && FILES[..5].iter().all(|name| staged.join(name).exists())
+            relay.hits(held) > 0 && came(&bed, &staged, FILES[..5].iter().copied())
         })?;
         stop(&bed, run, signal);
         match signal {
@@ -113,16 +128,18 @@ fn stopped_while_files_come_a_second_call_fetches_only_the_rest() -> Result<()> 
     Ok(())
 }
 
-/// Whether all files of the first dataset came, and have their times, which rclone sets last.
-fn all_there(bed: &Bed, staged: &Path) -> bool {
-    let time = |path: &Path| {
-        fs::metadata(path)
-            .and_then(|metadata| metadata.modified())
-            .ok()
-    };
-    let live = bed.dataset("falkordb");
-    let mut names = FILES.iter().chain(["dump.rdb"].iter());
-    names.all(|name| time(&staged.join(name)) == time(&live.join(name)))
+#[test]
+fn the_datasets_come_side_by_side_none_waits_for_another() -> Result<()> {
+    let (bed, relay, timestamp) = stored(Rclone::New)?;
+    let to = target(&bed);
+    let held = relay.rule(Rule::on("GET").path("/falkordb-").stall());
+    let mut run = start(&bed, &to)?;
+    let other = stage(&to, &timestamp).join("valkey/dump.rdb");
+    run.wait_until("the other dataset", SOON, |_| {
+        relay.hits(held) > 0 && other.exists()
+    })?;
+    stop(&bed, run, Signal::SIGTERM);
+    Ok(())
 }
 
 #[test]
@@ -134,7 +151,7 @@ fn stopped_when_one_of_two_datasets_is_there_it_is_not_fetched_again() -> Result
         let mut run = start(&bed, &to)?;
         let staged = stage(&to, &timestamp).join("falkordb");
         run.wait_until("one of both datasets", SOON, |_| {
-            relay.hits(held) > 0 && all_there(&bed, &staged)
+            relay.hits(held) > 0 && all_came(&bed, &staged)
         })?;
         stop(&bed, run, signal);
         assert!(!to.exists());
@@ -182,7 +199,7 @@ fn on_a_mount_point_too_a_second_call_goes_on() -> Result<()> {
         let name = format!(".restored.opencode-backup-{timestamp}");
         let staged = to.join(&name).join("falkordb");
         run.wait_until("all files but one", SOON, |_| {
-            relay.hits(held) > 0 && FILES[..5].iter().all(|name| staged.join(name).exists())
+            relay.hits(held) > 0 && came(&bed, &staged, FILES[..5].iter().copied())
         })?;
         stop(&bed, run, signal);
         assert_eq!(names_in(&to), [name.as_str()], "the stage alone");
@@ -204,7 +221,7 @@ fn killed_while_its_parts_move_up_a_second_call_takes_them_back() -> Result<()> 
     let mut run = start(&bed, &to)?;
     let staged = to.join(format!(".restored.opencode-backup-{timestamp}"));
     run.wait_until("one of both datasets", SOON, |_| {
-        relay.hits(held) > 0 && all_there(&bed, &staged.join("falkordb"))
+        relay.hits(held) > 0 && all_came(&bed, &staged.join("falkordb"))
     })?;
     stop(&bed, run, Signal::SIGKILL);
     relay.clear();
@@ -321,7 +338,7 @@ fn a_stage_that_somebody_tampered_with_is_checked_like_any_other() -> Result<()>
     let mut run = start(&bed, &to)?;
     let staged = stage(&to, &timestamp).join("falkordb");
     run.wait_until("all files but one", SOON, |_| {
-        relay.hits(held) > 0 && FILES[..5].iter().all(|name| staged.join(name).exists())
+        relay.hits(held) > 0 && came(&bed, &staged, FILES[..5].iter().copied())
     })?;
     stop(&bed, run, Signal::SIGKILL);
     relay.clear();

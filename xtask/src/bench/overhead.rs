@@ -28,7 +28,7 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
     stage.write_servers(large_mib)?;
     let what = format!("{large_mib} MiB of RDB and AOF");
     let (ours, by_hand) = take_turns(&stage, &what, rounds)?;
-    rows.extend(ratios(&what, 1.05, ours, by_hand));
+    rows.extend(ratios(&what, Some(1.05), ours, by_hand));
     drop(stage);
 
     let stage = Stage::new(binary, Rclone::New, Server::RcloneServe)?;
@@ -109,12 +109,12 @@ fn middle(all: &[Took]) -> Took {
     }
 }
 
-/// How many times as long it takes, which has a bar, and how many times as much of the processor.
-pub fn ratios(what: &str, bar: f64, ours: Took, theirs: Took) -> [Row; 2] {
+/// How many times as long it takes, which may have a bar, and how many times as much of the processor.
+pub fn ratios(what: &str, bar: Option<f64>, ours: Took, theirs: Took) -> [Row; 2] {
     [
         Row {
             value: ours.wall.as_secs_f64() / theirs.wall.as_secs_f64(),
-            bar: Some(bar),
+            bar,
             unit: "×",
             ..compared("time", what, ours.wall, theirs.wall)
         },

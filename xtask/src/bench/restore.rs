@@ -29,23 +29,30 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
     stage.keep_one()?;
     let to = stage.bed().scratch().join("restored");
     let words = ["restore", "--to", &to.to_string_lossy()];
-    let by_hand = Script::of(&stage, &words, "copy")?;
-    fs::remove_dir_all(&to)?;
-    let what = format!("restore of {large_mib} MiB of RDB and AOF");
-    let (ours, theirs) = alternate(
-        &what,
-        rounds,
-        || by_hand.ours(&stage, &words, Some(&to)),
-        || by_hand.run(&stage, Some(&to)),
-    )?;
-    rows.extend(ratios(&what, 1.1, ours, theirs));
+    for way in [Way::InTurn, Way::AtOnce] {
+        let by_hand = Script::of(&stage, &words, "copy", way)?;
+        fs::remove_dir_all(&to)?;
+        let (how, bar) = match way {
+            Way::InTurn => ("one command after the other", Some(1.1)),
+            // To be known: where the server shares our processors, what checks the files is added whole.
+            Way::AtOnce => ("both commands at once", None),
+        };
+        let what = format!("restore of {large_mib} MiB of RDB and AOF, {how}");
+        let (ours, theirs) = alternate(
+            &what,
+            rounds,
+            || by_hand.ours(&stage, &words, Some(&to)),
+            || by_hand.run(&stage, Some(&to)),
+        )?;
+        rows.extend(ratios(&what, bar, ours, theirs));
+    }
     drop(stage);
 
     // moto lists quicker than rclone's server, which reads every file for its MD5.
     let stage = Stage::new(binary, Rclone::New, Server::Moto)?;
     stage.write_files([&[(many, 512)], &[(many, 512)]])?;
     stage.keep_one()?;
-    let by_hand = Script::of(&stage, &["verify"], "lsjson")?;
+    let by_hand = Script::of(&stage, &["verify"], "lsjson", Way::InTurn)?;
     let what = format!("verify of {} files", 2 * many);
     let (ours, theirs) = alternate(
         &what,
@@ -62,6 +69,15 @@ pub fn measure(binary: &Path, effort: Effort) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// How somebody would type several commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// One after the other.
+    InTurn,
+    /// Each in the background, and a `wait` for all.
+    AtOnce,
+}
+
 /// The commands that ours runs, as somebody would type them.
 struct Script {
     path: PathBuf,
@@ -69,7 +85,7 @@ struct Script {
 
 impl Script {
     /// Lets ours say what it runs, and keeps its commands of one kind.
-    fn of(stage: &Stage, words: &[&str], kind: &str) -> Result<Self> {
+    fn of(stage: &Stage, words: &[&str], kind: &str, way: Way) -> Result<Self> {
         let bed = stage.bed();
         let said = Command::output(bed.cmd(&["-v"]).args(words))?;
         let said = String::from_utf8_lossy(&said.stderr);
@@ -97,7 +113,14 @@ impl Script {
         let commands: Vec<String> = commands.collect();
         ensure!(commands.len() == 2, "two {kind} commands, in:\n{said}");
         for command in commands {
-            text.push_str(&format!("{command} >/dev/null 2>&1\n"));
+            text.push_str(&match way {
+                Way::InTurn => format!("{command} >/dev/null 2>&1\n"),
+                Way::AtOnce => format!("{command} >/dev/null 2>&1 &\nall=\"$all $!\"\n"),
+            });
+        }
+        if way == Way::AtOnce {
+            // One `wait` each: with several it has the status of the last one.
+            text.push_str("for one in $all; do wait \"$one\"; done\n");
         }
         let path = bed.scratch().join(format!("{kind}.sh"));
         fs::write(&path, text)?;
