@@ -250,7 +250,7 @@ pub fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Res
     let mut found =
         structure::in_snapshot(snapshot, dataset).map_err(|problems| problems.join("; "))?;
     let root = snapshot.join(&dataset.path);
-    let contents = contents::read(&root, &mut found, dataset, Timestamp::now(), interrupt, 1)?;
+    let contents = contents::read(&root, &mut found, dataset, Timestamp::now(), interrupt)?;
     for warning in contents.warnings.iter().chain(&contents.problems) {
         warn!(step = "contents"; "{warning}");
     }

@@ -131,7 +131,6 @@ impl Work<'_> {
             self.dataset,
             self.run.timestamp,
             &self.run.host.interrupt,
-            self.run.host.config.datasets.len(),
         )
     }
 

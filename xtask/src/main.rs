@@ -31,6 +31,7 @@ cargo xtask COMMAND
   bench [--quick]             our run against the shell script, restic and rclone by hand, over long links
   bench overhead [--quick]    our run against the same commands by hand, and our memory
   bench restore [--quick]     our restore and verify against the same commands by hand
+  bench scale [--quick]       10 GiB, 200,000 files, 10,000 backups, 5,000 snapshots; 40 GiB of disk
 
 demo, test, ci, bench and vm-test install what they lack (saying so) and need root. All
 but vm-test run in mount and PID namespaces of their own, and leave nothing behind.";

@@ -15,17 +15,12 @@ const CUTOFF: u64 = 16 << 20;
 const MOST_TRANSFERS: u64 = 128;
 /// What each of them takes (1.75.2: 100 MiB resident with 128; 1.60.1: 68).
 const PER_TRANSFER: u64 = 400 << 10;
-/// A connection sends a part in a round trip and the time that its window needs; with 8 MiB that is two thirds of what
-/// the window allows. Parts of 16 MiB, of which memory has half as many, took 1.24 (1.60.1) and 1.57 times as long for
-/// 512 MiB over 150 ms.
-const CHUNK: u64 = 8 << 20;
+/// Bytes of a part: the least that S3 accepts. What counts over a long link is how many connections send: with the same
+/// memory and 150 ms, parts of 8 MiB took 1.04 times as long for 2 GiB, and parts of 16 MiB 1.24 (1.60.1) and 1.57 times
+/// as long as those of 8 for 512 MiB.
+const CHUNK: u64 = 5 << 20;
 /// Beyond sixteen parts at once a file gains nothing on a gigabit link with a 4 MiB window a connection.
 const MOST_PARTS: u64 = 16;
-/// The smallest part that S3 accepts is 5 MiB.
-const LEAST_CHUNK: u64 = 5 << 20;
-/// Parts of the full size only where there is room for this many.
-const LEAST_PARTS: u64 = 5;
-
 /// What there is to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Files {
@@ -108,14 +103,12 @@ pub struct Tuning {
     pub transfers: u64,
     /// Parts of a file at once.
     pub concurrency: u64,
-    /// Bytes in a part.
-    pub chunk: u64,
 }
 
 impl Tuning {
     /// For one of several rclones.
     pub fn choose(files: Files, share: Share) -> Self {
-        let room = share.of(files).max(LEAST_CHUNK);
+        let room = share.of(files).max(CHUNK);
         // Small files beside large ones get a quarter.
         let for_small = match files.large {
             0 => room,
@@ -126,12 +119,10 @@ impl Tuning {
             .clamp(4, MOST_TRANSFERS)
             .min((for_small / PER_TRANSFER).max(4));
         let parts = match files.large < files.count {
-            true => room - (transfers * PER_TRANSFER).min(room - LEAST_CHUNK),
+            true => room - (transfers * PER_TRANSFER).min(room - CHUNK),
             false => room,
         };
-        let whole_mib = ((parts / LEAST_PARTS) >> 20) << 20;
-        let chunk = whole_mib.clamp(LEAST_CHUNK, CHUNK);
-        let slots = parts / chunk;
+        let slots = parts / CHUNK;
         let at_once = files.large.clamp(1, slots);
         let transfers = match files.large > slots {
             // Every transfer may be a large file: no more of them than there is memory for.
@@ -142,7 +133,6 @@ impl Tuning {
         Self {
             transfers,
             concurrency,
-            chunk,
         }
     }
 
@@ -153,7 +143,7 @@ impl Tuning {
             ("--transfers", self.transfers.to_string()),
             ("--checkers", self.transfers.to_string()),
             ("--s3-upload-cutoff", mib(CUTOFF)),
-            ("--s3-chunk-size", mib(self.chunk)),
+            ("--s3-chunk-size", mib(CHUNK)),
             ("--s3-upload-concurrency", self.concurrency.to_string()),
             // Read-ahead for slow sources; ours is a local disk, and 16 MiB a transfer is our memory.
             ("--buffer-size", "0".to_owned()),
@@ -184,15 +174,15 @@ mod tests {
             let share = Share::among(memory, each.iter().copied());
             for files in &each {
                 let tuning = Tuning::choose(*files, share);
-                let allowed = share.of(*files).max(LEAST_CHUNK);
+                let allowed = share.of(*files).max(CHUNK);
                 let large = tuning.transfers.min(files.large);
-                let parts = large * tuning.concurrency * tuning.chunk;
+                let parts = large * tuning.concurrency * CHUNK;
                 prop_assert!(parts <= allowed, "{tuning:?}: {parts} > {allowed}");
                 // Four files are sent at once however little there is.
                 let small = (tuning.transfers - large).min(files.count - files.large).saturating_sub(4);
                 let in_flight = parts + small * PER_TRANSFER;
                 prop_assert!(in_flight <= allowed, "{tuning:?}: {in_flight} > {allowed}");
-                prop_assert!(tuning.transfers >= 1 && tuning.concurrency >= 1 && tuning.chunk >= LEAST_CHUNK);
+                prop_assert!(tuning.transfers >= 1 && tuning.concurrency >= 1);
             }
             let (all, children) = (each.iter().map(|files| share.of(*files)).sum::<u64>(), each.len() as u64);
             let allowed = memory.saturating_sub(BASE * children);
@@ -205,10 +195,7 @@ mod tests {
         let alone = |files: Files| Tuning::choose(files, Share::among(256 << 20, [files]));
         assert_eq!(alone(files(20_000, 0)).transfers, 128);
         let large = alone(files(2, 2));
-        assert_eq!(
-            (large.transfers, large.concurrency, large.chunk),
-            (4, 8, CHUNK)
-        );
+        assert_eq!((large.transfers, large.concurrency), (4, 13));
     }
 
     #[test]

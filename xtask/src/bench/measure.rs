@@ -62,6 +62,8 @@ pub struct Usage {
     pub took: Took,
     /// The largest sum of all their resident sizes at one moment, in KiB.
     pub peak: u64,
+    /// The first one's own peak, in KiB, where it is our program.
+    pub own: u64,
 }
 
 /// How much a command and all its children take; it has to succeed.
@@ -71,10 +73,13 @@ pub fn usage(command: &mut Command) -> Result<Usage> {
     let start = Instant::now();
     let mut running = Running::start(command).with_context(|| format!("run {name}"))?;
     let pid = running.pid();
-    let (mut peak, mut look) = (0, start);
+    let (mut peak, mut own_peak, mut look) = (0, 0, start);
     while !running.ended()? {
         if Instant::now() >= look {
             let own = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            if is_ours(&own) {
+                own_peak = own_peak.max(kib(&own, "VmHWM"));
+            }
             let others = descendants(pid);
             let all = others
                 .iter()
@@ -91,7 +96,11 @@ pub fn usage(command: &mut Command) -> Result<Usage> {
     };
     let ran = running.wait_timeout(Duration::from_secs(10))?;
     ensure!(ran.code == Some(0), "{name}: {ran}");
-    Ok(Usage { took, peak })
+    Ok(Usage {
+        took,
+        peak,
+        own: own_peak,
+    })
 }
 
 /// Of those that ended and were waited for, and theirs.
@@ -118,8 +127,7 @@ pub fn memory(command: &mut Command) -> Result<Peaks> {
             break status;
         }
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        // Until it has become the program it is setpriv, or still a copy of us.
-        if field(&status, "Name").is_some_and(|name| "opencode-backup".starts_with(name)) {
+        if is_ours(&status) {
             peaks.own = peaks.own.max(kib(&status, "VmHWM"));
         }
         if Instant::now() >= look {
@@ -139,6 +147,11 @@ pub fn memory(command: &mut Command) -> Result<Peaks> {
     peaks.syncs = syncs.values().sum();
     peaks.sync_count = syncs.len();
     Ok(peaks)
+}
+
+/// Until it has become the program it is setpriv, or still a copy of us.
+fn is_ours(status: &str) -> bool {
+    field(status, "Name").is_some_and(|name| "opencode-backup".starts_with(name))
 }
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {

@@ -33,6 +33,8 @@ enum Name {
     Overhead,
     /// Our restore against its own commands by hand.
     Restore,
+    /// How it grows.
+    Scale,
 }
 
 /// Runs one; fails where a bar is missed.
@@ -45,8 +47,9 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
         [] | ["speed"] => Name::Speed,
         ["overhead"] => Name::Overhead,
         ["restore"] => Name::Restore,
+        ["scale"] => Name::Scale,
         _ => {
-            eprintln!("cargo xtask bench [speed|overhead|restore] [--quick]");
+            eprintln!("cargo xtask bench [speed|overhead|restore|scale] [--quick]");
             return Ok(ExitCode::from(2));
         }
     };
@@ -57,14 +60,19 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     if name == Name::Speed {
         speed::prepare()?;
     }
-    contained(&ourselves, Place::Memory, || {
+    let place = match name {
+        // Ten gigabytes are there three times.
+        Name::Scale => Place::Disk,
+        _ => Place::Memory,
+    };
+    contained(&ourselves, place, || {
         let (binary, dir) = (release_binary()?, target_dir().join("bench"));
-        match name {
-            Name::Speed => speed::run(&binary, effort, &dir),
-            Name::Overhead => {
-                table::publish("overhead", &overhead::measure(&binary, effort)?, &dir)
-            }
-            Name::Restore => table::publish("restore", &restore::measure(&binary, effort)?, &dir),
-        }
+        let (title, beside, rows) = match name {
+            Name::Speed => return speed::run(&binary, effort, &dir),
+            Name::Overhead => ("overhead", "by hand", overhead::measure(&binary, effort)?),
+            Name::Restore => ("restore", "by hand", restore::measure(&binary, effort)?),
+            Name::Scale => ("scale", "beside", speed::scale::measure(&binary, effort)?),
+        };
+        table::publish(title, beside, &rows, &dir)
     })
 }

@@ -131,7 +131,7 @@ pub fn compared(kind: &str, what: &str, ours: Duration, by_hand: Duration) -> Ro
     Row {
         what: format!("{kind}, {what}"),
         ours: format!("{:.2} s", ours.as_secs_f64()),
-        by_hand: format!("{:.2} s", by_hand.as_secs_f64()),
+        beside: format!("{:.2} s", by_hand.as_secs_f64()),
         value: 0.0,
         bar: None,
         unit: "",
@@ -142,7 +142,7 @@ fn in_mib(what: String, value: f64, bar: f64) -> Row {
     Row {
         what,
         ours: format!("{value:.1} MiB"),
-        by_hand: "-".to_owned(),
+        beside: "-".to_owned(),
         value,
         bar: Some(bar),
         unit: " MiB",

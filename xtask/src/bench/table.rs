@@ -14,8 +14,8 @@ pub struct Row {
     pub what: String,
     /// Ours, as a person reads it.
     pub ours: String,
-    /// The same by hand, where there is such a thing.
-    pub by_hand: String,
+    /// What it is compared with, where there is such a thing.
+    pub beside: String,
     /// What the two come to.
     pub value: f64,
     /// The most it may be, unless it is there to be known.
@@ -34,7 +34,7 @@ impl Row {
         [
             self.what.clone(),
             self.ours.clone(),
-            self.by_hand.clone(),
+            self.beside.clone(),
             format!("{:.3}{}", self.value, self.unit),
             self.bar
                 .map_or_else(|| "-".to_owned(), |bar| format!("≤ {bar}{}", self.unit)),
@@ -49,15 +49,15 @@ impl Row {
 
     fn json(&self) -> Value {
         json!({
-            "what": self.what, "ours": self.ours, "by_hand": self.by_hand, "value": self.value,
+            "what": self.what, "ours": self.ours, "beside": self.beside, "value": self.value,
             "unit": self.unit.trim(), "bar": self.bar, "holds": self.holds(),
         })
     }
 }
 
-/// Prints the table, writes it to `dir/NAME.md` and `.json`, and names what misses.
-pub fn publish(name: &str, rows: &[Row], dir: &Path) -> Result<ExitCode> {
-    let text = markdown(rows);
+/// Prints the table, in which ours stands beside something, writes it to `dir/NAME.md` and `.json`, and names what misses.
+pub fn publish(name: &str, beside: &str, rows: &[Row], dir: &Path) -> Result<ExitCode> {
+    let text = markdown(beside, rows);
     println!("\n{text}");
     fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
     let stem = dir.join(name);
@@ -79,8 +79,8 @@ pub fn publish(name: &str, rows: &[Row], dir: &Path) -> Result<ExitCode> {
 }
 
 /// Padded, so that it reads well unrendered too.
-fn markdown(rows: &[Row]) -> String {
-    let head = ["what", "ours", "by hand", "value", "bar", "holds"].map(str::to_owned);
+fn markdown(beside: &str, rows: &[Row]) -> String {
+    let head = ["what", "ours", beside, "value", "bar", "holds"].map(str::to_owned);
     let lines: Vec<[String; 6]> = [head]
         .into_iter()
         .chain(rows.iter().map(Row::cells))
@@ -110,7 +110,7 @@ mod tests {
         Row {
             what: "time".to_owned(),
             ours: "1.0 s".to_owned(),
-            by_hand: "1.0 s".to_owned(),
+            beside: "1.0 s".to_owned(),
             value,
             bar: Some(1.05),
             unit: "×",
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_table_is_a_table() {
-        let text = markdown(&[row(1.0), row(2.0)]);
+        let text = markdown("by hand", &[row(1.0), row(2.0)]);
         assert_eq!(text.lines().count(), 4);
         let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{text}");

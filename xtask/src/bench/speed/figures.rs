@@ -54,6 +54,11 @@ impl Figure {
         self.number(|sample| sample.usage.peak) / 1024.0
     }
 
+    /// MiB of memory of ours alone.
+    pub fn own(&self) -> f64 {
+        self.number(|sample| sample.usage.own) / 1024.0
+    }
+
     /// MiB sent.
     pub fn up(&self) -> f64 {
         self.number(|sample| sample.up) / f64::from(1 << 20)
@@ -169,7 +174,11 @@ pub(super) mod tests {
     pub fn sample(wall: Duration) -> Sample {
         let took = Took { wall, cpu: wall };
         Sample {
-            usage: Usage { took, peak: 1024 },
+            usage: Usage {
+                took,
+                peak: 1024,
+                own: 0,
+            },
             up: 1 << 20,
             requests: Requests::default(),
         }

@@ -12,6 +12,7 @@ mod relay;
 mod report;
 mod rivals;
 mod route;
+pub(super) mod scale;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ use super::measure;
 use figures::{Figures, Sample};
 use ground::Ground;
 use rivals::Series;
-use route::{Kind, Rival, Route};
+use route::{Kind, Rival, Route, Work};
 
 /// What the benchmark needs beside what the tests do.
 pub fn prepare() -> Result<()> {
@@ -43,7 +44,7 @@ pub fn run(binary: &Path, effort: Effort, dir: &Path) -> Result<ExitCode> {
     );
     let rounds = match effort {
         Effort::Full => 5,
-        Effort::Quick => 3,
+        Effort::Quick => 1,
     };
     let mut figures = Figures::default();
     for route in Route::ALL {
@@ -84,42 +85,49 @@ fn one_round(
     figures: &mut Figures,
 ) -> Result<()> {
     if route == Route::Loopback {
-        let cell = (route, kind, route::Work::First);
+        let cell = (route, kind, Work::First);
         figures.limit(cell, ground.copy(kind)?);
     }
     let mut rivals = Rival::ALL;
     rivals.rotate_left(round % Rival::ALL.len());
     for rival in rivals {
-        let mut line = format!("  {:<22}", rival.name());
         let mut series = Series::new(ground, route, kind, rival)?;
-        for work in kind.works().iter().filter(|work| rival.differs(**work)) {
-            let cell = (route, kind, *work);
-            let changed = ground.change(kind, *work)?;
-            if let Some(limit) = route.limit(changed) {
-                figures.limit(cell, limit);
-            }
-            let mut command = series.command(*work)?;
-            let (up, requests) = (ground.link.up(), ground.link.requests());
-            let usage = measure::usage(&mut command)
-                .with_context(|| format!("{}, {}", rival.name(), work.name()))?;
-            let sample = Sample {
-                usage,
-                up: ground.link.up() - up,
-                requests: ground.link.requests().since(&requests),
-            };
-            // restic compresses what little there is between the values.
-            let sent = sample.up;
-            let enough = sent * 100 >= changed * 98;
-            ensure!(enough, "{}: {sent} bytes of {changed}", rival.name());
-            series.after(*work)?;
-            line += &format!(" {:>7.2} s", usage.took.wall.as_secs_f64());
-            figures.add(cell, rival, sample);
-        }
-        println!("{line}");
+        works(&mut series, kind.works(), figures)?;
         if rival == Rival::Restic && round == 0 {
             series.restic_check()?;
         }
         ground.reset()?;
     }
+    Ok(())
+}
+
+/// What a rival does of these works, one after the other, on what it did before.
+fn works(series: &mut Series<'_>, works: &[Work], figures: &mut Figures) -> Result<()> {
+    let (ground, rival) = (series.ground, series.rival);
+    let mut line = format!("  {:<22}", rival.name());
+    for work in works.iter().filter(|work| rival.differs(**work)) {
+        let cell = (series.route, series.kind, *work);
+        let changed = ground.change(series.kind, *work)?;
+        if let Some(limit) = series.route.limit(changed) {
+            figures.limit(cell, limit);
+        }
+        let mut command = series.command(*work)?;
+        let (up, requests) = (ground.link.up(), ground.link.requests());
+        let usage = measure::usage(&mut command)
+            .with_context(|| format!("{}, {}", rival.name(), work.name()))?;
+        let sample = Sample {
+            usage,
+            up: ground.link.up() - up,
+            requests: ground.link.requests().since(&requests),
+        };
+        // restic compresses what little there is between the values.
+        let sent = sample.up;
+        let enough = sent * 100 >= changed * 98;
+        ensure!(enough, "{}: {sent} bytes of {changed}", rival.name());
+        series.after(*work)?;
+        line += &format!(" {:>7.2} s", usage.took.wall.as_secs_f64());
+        figures.add(cell, rival, sample);
+    }
+    println!("{line}");
     Ok(())
 }

@@ -18,10 +18,10 @@ use super::route::{Kind, Rival, Route, Work};
 
 /// One rival's series of works on one kind of data.
 pub struct Series<'a> {
-    ground: &'a Ground,
-    route: Route,
-    kind: Kind,
-    rival: Rival,
+    pub(super) ground: &'a Ground,
+    pub(super) route: Route,
+    pub(super) kind: Kind,
+    pub(super) rival: Rival,
     /// Backups so far.
     done: usize,
     /// restic's last snapshot.
