@@ -5,8 +5,9 @@
 
 use crate::tree::Tree;
 
-/// A running rclone's own need beside its parts: 49 MiB resident (1.60.1), and what varies.
-const BASE: u64 = 52 << 20;
+/// A running rclone's own need beside its parts: 49 MiB resident (1.60.1), and what varies. With 52 MiB here three of them
+/// (1.75.2) and we held 275 MiB together, where 272 are allowed.
+const BASE: u64 = 56 << 20;
 /// Files above this go in parts. S3 wants parts of at least 5 MiB; 16 MiB in one request costs a broken
 /// connection little and spares a signature for each part.
 const CUTOFF: u64 = 16 << 20;
