@@ -5,17 +5,17 @@
 
 use crate::tree::Tree;
 
-/// A running rclone's own need beside its parts: 49 MiB resident (1.60.1), and what varies. With 52 MiB here three of them
-/// (1.75.2) and we held 275 MiB together, where 272 are allowed.
-const BASE: u64 = 56 << 20;
+/// A running rclone's own need beside its parts: 49 MiB resident (1.60.1), and what varies.
+const BASE: u64 = 52 << 20;
 /// Files above this go in parts. S3 wants parts of at least 5 MiB; 16 MiB in one request costs a broken
 /// connection little and spares a signature for each part.
 const CUTOFF: u64 = 16 << 20;
 /// As many requests at once as a link of 150 ms repays: 2,000 files of 4 KiB took 11 s with 32 of them, 6.7 s with 64,
 /// and 4.7 s with 128.
 const MOST_TRANSFERS: u64 = 128;
-/// What each of them takes (1.75.2: 100 MiB resident with 128; 1.60.1: 68).
-const PER_TRANSFER: u64 = 400 << 10;
+/// What each of them takes: 1.75.2 had 100 MiB resident with 128 of them, which is 400 KiB each (1.60.1: 68 MiB). Beside
+/// large files it is more: with 400 here three rclones and we held 275 MiB together, where 272 are allowed.
+const PER_TRANSFER: u64 = 560 << 10;
 /// Bytes of a part: the least that S3 accepts. What counts over a long link is how many connections send: with the same
 /// memory and 150 ms, parts of 8 MiB took 1.04 times as long for 2 GiB, and parts of 16 MiB 1.24 (1.60.1) and 1.57 times
 /// as long as those of 8 for 512 MiB.
@@ -120,7 +120,10 @@ impl Tuning {
             .clamp(4, MOST_TRANSFERS)
             .min((for_small / PER_TRANSFER).max(4));
         let parts = match files.large < files.count {
-            true => room - (transfers * PER_TRANSFER).min(room - CHUNK),
+            true => {
+                let small = transfers.min(files.count - files.large) * PER_TRANSFER;
+                room - small.min(room - CHUNK)
+            }
             false => room,
         };
         let slots = parts / CHUNK;
