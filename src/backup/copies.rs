@@ -106,8 +106,6 @@ pub struct Copies {
     pub files: Files,
     /// Their sizes in all.
     pub bytes: u64,
-    /// The largest one's.
-    pub largest: u64,
 }
 
 /// Chooses what need not be sent of a dataset: from the committed backup what has its size and time there, from a run
@@ -184,6 +182,5 @@ fn listed(prefix: String, chosen: &[(&str, &Node, u64)]) -> Option<Copies> {
         names: names.ok()?,
         files,
         bytes: chosen.iter().map(|(.., size)| size).sum(),
-        largest: chosen.iter().map(|(.., size)| *size).max()?,
     })
 }

@@ -125,13 +125,13 @@ impl Plan {
             .collect();
         let share = Share::among(
             remote.memory.bytes(),
-            counted.iter().map(|(.., (files, _))| *files),
+            counted.iter().map(|(.., files)| *files),
         );
-        for (name, dataset, (files, largest)) in counted {
+        for (name, dataset, files) in counted {
             let prefix = manifest::dataset_prefix(&remote.prefix, name, timestamp);
             for source in sources(remote, bucket, timestamp) {
                 let from = manifest::dataset_prefix(&remote.prefix, name, source);
-                let copy = args::copy_within(program, remote, &from, &prefix, largest)?;
+                let copy = args::copy_within(program, remote, &from, &prefix, files.largest)?;
                 self.push(run, Step::Upload, Some(name.to_string()), &copy, PRIVILEGES);
             }
             let sync = Sync {
@@ -267,9 +267,9 @@ fn environment() -> Vec<String> {
         .collect()
 }
 
-/// Counts the live files, and finds the largest: an estimate of what the snapshot will hold.
-fn count(directory: &Path) -> (Files, u64) {
-    let (mut files, mut largest) = (Files::default(), 0);
+/// Counts the live files: an estimate of what the snapshot will hold.
+fn count(directory: &Path) -> Files {
+    let mut files = Files::default();
     let mut pending = vec![directory.to_owned()];
     while let Some(directory) = pending.pop() {
         let Ok(entries) = std::fs::read_dir(&directory) else {
@@ -278,15 +278,12 @@ fn count(directory: &Path) -> (Files, u64) {
         for entry in entries.flatten() {
             match entry.metadata() {
                 Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => {
-                    files.add(metadata.len());
-                    largest = largest.max(metadata.len());
-                }
+                Ok(metadata) if metadata.is_file() => files.add(metadata.len()),
                 _ => {}
             }
         }
     }
-    (files, largest)
+    files
 }
 
 impl fmt::Display for Plan {

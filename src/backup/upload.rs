@@ -141,7 +141,7 @@ impl Work<'_> {
         for one in copies {
             let label = Label::of(Step::Upload, self.name);
             let rclone = &self.run.ready.rclone;
-            match rclone.copy_within(label, &one.prefix, prefix, &one.names, one.largest) {
+            match rclone.copy_within(label, &one.prefix, prefix, &one.names, one.files.largest) {
                 Ok(()) => {
                     copied += one.bytes;
                     left = left.less(one.files);

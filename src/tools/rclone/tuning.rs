@@ -5,23 +5,27 @@
 
 use crate::tree::Tree;
 
-/// A running rclone's own need beside its parts: 49 MiB resident (1.60.1), and what varies.
-const BASE: u64 = 52 << 20;
+/// The pages of rclone's own file, which all of them share: 49 MiB (1.75.2).
+const PROGRAM: u64 = 49 << 20;
+/// A running rclone's own need beside them and its parts: 15 MiB when it has nothing to do (1.75.2).
+const BASE: u64 = 16 << 20;
 /// Files above this go in parts. S3 wants parts of at least 5 MiB; 16 MiB in one request costs a broken
 /// connection little and spares a signature for each part.
 const CUTOFF: u64 = 16 << 20;
 /// As many requests at once as a link of 150 ms repays: 2,000 files of 4 KiB took 11 s with 32 of them, 6.7 s with 64,
 /// and 4.7 s with 128.
 const MOST_TRANSFERS: u64 = 128;
-/// What each of them takes: 1.75.2 had 100 MiB resident with 128 of them, which is 400 KiB each (1.60.1: 68 MiB). Beside
-/// large files it is more: with 400 here three rclones and we held 275 MiB together, where 272 are allowed.
-const PER_TRANSFER: u64 = 560 << 10;
+/// What each of them takes: 1.75.2 had 100 MiB resident with 128 of them, which is 400 KiB each (1.60.1: 68 MiB).
+const PER_TRANSFER: u64 = 400 << 10;
 /// Bytes of a part: the least that S3 accepts. What counts over a long link is how many connections send: with the same
 /// memory and 150 ms, parts of 8 MiB took 1.04 times as long for 2 GiB, and parts of 16 MiB 1.24 (1.60.1) and 1.57 times
 /// as long as those of 8 for 512 MiB.
 const CHUNK: u64 = 5 << 20;
 /// Beyond sixteen parts at once a file gains nothing on a gigabit link with a 4 MiB window a connection.
 const MOST_PARTS: u64 = 16;
+/// S3's limit for one object. Where a file has more of them, rclone takes larger ones, in whole MiB.
+const PARTS_OF_A_FILE: u64 = 10_000;
+
 /// What there is to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Files {
@@ -29,6 +33,8 @@ pub struct Files {
     pub count: u64,
     /// How many go in parts.
     pub large: u64,
+    /// The largest one's size in bytes.
+    pub largest: u64,
 }
 
 impl Files {
@@ -43,6 +49,7 @@ impl Files {
     pub fn add(&mut self, size: u64) {
         self.count += 1;
         self.large += u64::from(size > CUTOFF);
+        self.largest = self.largest.max(size);
     }
 
     /// Without these.
@@ -50,7 +57,14 @@ impl Files {
         Self {
             count: self.count.saturating_sub(others.count),
             large: self.large.saturating_sub(others.large),
+            largest: self.largest,
         }
+    }
+
+    /// Bytes of a part, by what the largest one needs.
+    fn chunk(self) -> u64 {
+        let least = self.largest.div_ceil(PARTS_OF_A_FILE);
+        CHUNK.max(least.next_multiple_of(1 << 20))
     }
 }
 
@@ -83,9 +97,8 @@ impl Share {
     /// What one of them may have beside its own need. Who sends small files alone leaves the rest to the others.
     fn of(self, files: Files) -> u64 {
         let children = self.children.max(1);
-        // Its collector is late: two of them held 284 MiB when all of 256 MiB was given to parts, and 264 with three
-        // quarters of what is beside their own need.
-        let all = self.memory.saturating_sub(children * BASE) / 3 * 2;
+        // Its collector is late, and gets a quarter.
+        let all = self.memory.saturating_sub(PROGRAM + children * BASE) / 4 * 3;
         let small = (all / children).min(MOST_TRANSFERS * PER_TRANSFER);
         match files.large {
             0 => small,
@@ -104,12 +117,15 @@ pub struct Tuning {
     pub transfers: u64,
     /// Parts of a file at once.
     pub concurrency: u64,
+    /// Bytes of a part.
+    pub chunk: u64,
 }
 
 impl Tuning {
     /// For one of several rclones.
     pub fn choose(files: Files, share: Share) -> Self {
-        let room = share.of(files).max(CHUNK);
+        let chunk = files.chunk();
+        let room = share.of(files).max(chunk);
         // Small files beside large ones get a quarter.
         let for_small = match files.large {
             0 => room,
@@ -122,11 +138,11 @@ impl Tuning {
         let parts = match files.large < files.count {
             true => {
                 let small = transfers.min(files.count - files.large) * PER_TRANSFER;
-                room - small.min(room - CHUNK)
+                room - small.min(room - chunk)
             }
             false => room,
         };
-        let slots = parts / CHUNK;
+        let slots = parts / chunk;
         let at_once = files.large.clamp(1, slots);
         let transfers = match files.large > slots {
             // Every transfer may be a large file: no more of them than there is memory for.
@@ -137,6 +153,7 @@ impl Tuning {
         Self {
             transfers,
             concurrency,
+            chunk,
         }
     }
 
@@ -147,7 +164,7 @@ impl Tuning {
             ("--transfers", self.transfers.to_string()),
             ("--checkers", self.transfers.to_string()),
             ("--s3-upload-cutoff", mib(CUTOFF)),
-            ("--s3-chunk-size", mib(CHUNK)),
+            ("--s3-chunk-size", mib(self.chunk)),
             ("--s3-upload-concurrency", self.concurrency.to_string()),
             // Read-ahead for slow sources; ours is a local disk, and 16 MiB a transfer is our memory.
             ("--buffer-size", "0".to_owned()),
@@ -166,21 +183,32 @@ mod tests {
     use super::*;
 
     fn files(count: u64, large: u64) -> Files {
-        Files { count, large }
+        Files {
+            count,
+            large,
+            largest: 1 << 20,
+        }
     }
 
     proptest! {
         #[test]
         fn parts_in_flight_never_exceed_the_memory_allowed(
-            each in proptest::collection::vec((0u64..300_000, 0u64..1000), 1..6), memory in (64u64 << 20)..(8 << 30),
+            each in proptest::collection::vec((0u64..300_000, 0u64..1000, 0u64..(1 << 42)), 1..6),
+            memory in (64u64 << 20)..(8 << 30),
         ) {
-            let each: Vec<Files> = each.into_iter().map(|(count, large)| files(count.max(large), large)).collect();
+            let each = each.into_iter().map(|(count, large, largest)| Files {
+                largest,
+                ..files(count.max(large), large)
+            });
+            let each: Vec<Files> = each.collect();
             let share = Share::among(memory, each.iter().copied());
             for files in &each {
                 let tuning = Tuning::choose(*files, share);
-                let allowed = share.of(*files).max(CHUNK);
+                // What rclone makes of it: no file has more parts than S3 allows.
+                let chunk = tuning.chunk.max(files.largest.div_ceil(PARTS_OF_A_FILE));
+                let allowed = share.of(*files).max(chunk);
                 let large = tuning.transfers.min(files.large);
-                let parts = large * tuning.concurrency * CHUNK;
+                let parts = large * tuning.concurrency * chunk;
                 prop_assert!(parts <= allowed, "{tuning:?}: {parts} > {allowed}");
                 // Four files are sent at once however little there is.
                 let small = (tuning.transfers - large).min(files.count - files.large).saturating_sub(4);
@@ -189,7 +217,7 @@ mod tests {
                 prop_assert!(tuning.transfers >= 1 && tuning.concurrency >= 1);
             }
             let (all, children) = (each.iter().map(|files| share.of(*files)).sum::<u64>(), each.len() as u64);
-            let allowed = memory.saturating_sub(BASE * children);
+            let allowed = memory.saturating_sub(PROGRAM + BASE * children);
             prop_assert!(all <= allowed, "{share:?}: {all} > {allowed}");
         }
     }
@@ -199,7 +227,23 @@ mod tests {
         let alone = |files: Files| Tuning::choose(files, Share::among(256 << 20, [files]));
         assert_eq!(alone(files(20_000, 0)).transfers, 128);
         let large = alone(files(2, 2));
-        assert_eq!((large.transfers, large.concurrency), (4, 13));
+        assert_eq!((large.transfers, large.concurrency), (4, 14));
+    }
+
+    #[test]
+    fn a_file_too_large_for_ten_thousand_small_parts_goes_in_larger_ones_and_fewer_at_once() {
+        let alone = |largest| {
+            let files = Files {
+                largest,
+                ..files(2, 2)
+            };
+            Tuning::choose(files, Share::among(256 << 20, [files]))
+        };
+        let (least, more) = (alone(10_000 * (5 << 20)), alone(10_000 * (5 << 20) + 1));
+        assert_eq!((least.chunk, more.chunk), (5 << 20, 6 << 20));
+        assert!(least.flags().join(" ").contains("--s3-chunk-size 5M"));
+        let huge = alone(100 << 30);
+        assert_eq!((huge.chunk, huge.concurrency), (11 << 20, 6));
     }
 
     #[test]
@@ -210,7 +254,7 @@ mod tests {
         assert_eq!(share.of(all[2]), small);
         assert_eq!(
             share.of(all[0]),
-            (((1 << 30) - 3 * BASE) / 3 * 2 - small) / 2
+            (((1 << 30) - PROGRAM - 3 * BASE) / 4 * 3 - small) / 2
         );
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The surprise: memory is sampled from /proc and not taken from wait4. What wait4
 //! reports of a child counts what it was before it became the program, which is
-//! a copy of us.
+//! a copy of us. And resident sizes are not simply added up: three rclones have
+//! the 49 MiB of their program's file in memory once, and each counts it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,19 +14,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use testbed::bed::{Running, descendants};
+use testbed::bed::{Process, Running, descendants};
 
 const OWN_EVERY: Duration = Duration::from_millis(1);
 const CHILDREN_EVERY: Duration = Duration::from_millis(20);
 
-/// Peak resident sizes of a run, in KiB.
+/// Peaks of a run's memory, in KiB.
 #[derive(Debug, Default)]
 pub struct Peaks {
-    /// The program's own.
+    /// The program's own resident size.
     pub own: u64,
-    /// The sum of its `rclone sync` children's, each at its own peak.
+    /// The most that its `rclone sync` children held at one moment; see [`held`].
     pub syncs: u64,
-    /// How many of those there were.
+    /// How many of those there were at once.
     pub sync_count: usize,
 }
 
@@ -60,7 +61,7 @@ pub fn time(command: &mut Command) -> Result<Took> {
 pub struct Usage {
     /// Time.
     pub took: Took,
-    /// The largest sum of all their resident sizes at one moment, in KiB.
+    /// The most that all of them held at one moment, in KiB; see [`held`].
     pub peak: u64,
     /// The first one's own peak, in KiB, where it is our program.
     pub own: u64,
@@ -81,11 +82,8 @@ pub fn usage(command: &mut Command) -> Result<Usage> {
                 own_peak = own_peak.max(kib(&own, "VmHWM"));
             }
             let others = descendants(pid);
-            let all = others
-                .iter()
-                .map(|one| one.status.as_str())
-                .chain([own.as_str()]);
-            peak = peak.max(all.map(|status| kib(status, "VmRSS")).sum());
+            let all = others.iter().map(|one| one.status.as_str());
+            peak = peak.max(held(all.chain([own.as_str()])));
             look = Instant::now() + CHILDREN_EVERY;
         }
         sleep(OWN_EVERY);
@@ -101,6 +99,20 @@ pub fn usage(command: &mut Command) -> Result<Usage> {
         peak,
         own: own_peak,
     })
+}
+
+/// What these processes hold, in KiB: the memory that is each one's own, and the pages of a file once for each program,
+/// as many as the process that has the most of them.
+fn held<'a>(statuses: impl Iterator<Item = &'a str>) -> u64 {
+    let mut files: HashMap<&str, u64> = HashMap::new();
+    let own = |status| {
+        let of_file = files.entry(field(status, "Name").unwrap_or_default());
+        let of_file = of_file.or_default();
+        *of_file = (*of_file).max(kib(status, "RssFile"));
+        kib(status, "RssAnon") + kib(status, "RssShmem")
+    };
+    let own: u64 = statuses.map(own).sum();
+    own + files.values().sum::<u64>()
 }
 
 /// Of those that ended and were waited for, and theirs.
@@ -120,7 +132,6 @@ pub fn memory(command: &mut Command) -> Result<Peaks> {
     let mut child = command.spawn().context("run the program")?;
     let pid = child.id();
     let mut peaks = Peaks::default();
-    let mut syncs: HashMap<u32, u64> = HashMap::new();
     let mut look = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -132,20 +143,21 @@ pub fn memory(command: &mut Command) -> Result<Peaks> {
         }
         if Instant::now() >= look {
             look = Instant::now() + CHILDREN_EVERY;
-            for process in descendants(pid) {
-                let is_sync = process.argv.get(1).is_some_and(|word| word == "sync");
-                if is_sync && process.argv[0].ends_with("rclone") {
-                    let peak = syncs.entry(process.pid).or_default();
-                    *peak = (*peak).max(kib(&process.status, "VmHWM"));
-                }
-            }
+            let is_sync = |one: &Process| {
+                one.argv
+                    .first()
+                    .is_some_and(|word| word.ends_with("rclone"))
+                    && one.argv.get(1).is_some_and(|word| word == "sync")
+            };
+            let syncs: Vec<Process> = descendants(pid).into_iter().filter(is_sync).collect();
+            peaks.sync_count = peaks.sync_count.max(syncs.len());
+            let now = held(syncs.iter().map(|one| one.status.as_str()));
+            peaks.syncs = peaks.syncs.max(now);
         }
         sleep(OWN_EVERY);
     };
     ensure!(status.success(), "opencode-backup: {status}");
     ensure!(peaks.own > 0, "the program was too quick to be looked at");
-    peaks.syncs = syncs.values().sum();
-    peaks.sync_count = syncs.len();
     Ok(peaks)
 }
 
@@ -188,6 +200,19 @@ mod tests {
         assert_eq!(median(&times(&[3, 1, 90])), Duration::from_secs(3));
         assert_eq!(median(&times(&[4, 1, 2, 90])), Duration::from_secs(3));
         assert_eq!(median(&[]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_programs_file_counts_once_however_many_processes_run_it() {
+        let status = |name, anon, file| {
+            format!("Name:\t{name}\nRssAnon:\t{anon} kB\nRssFile:\t{file} kB\nRssShmem:\t1 kB\n")
+        };
+        let all = [
+            status("rclone", 100, 40),
+            status("rclone", 10, 50),
+            status("restic", 1000, 7),
+        ];
+        assert_eq!(held(all.iter().map(String::as_str)), 1110 + 3 + 50 + 7);
     }
 
     #[test]
