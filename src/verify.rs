@@ -44,6 +44,8 @@ pub struct Listing {
     expected: HashMap<String, (usize, u64)>,
     /// What the server says of each, by its place in the tree.
     theirs: Vec<Option<[u8; 16]>>,
+    /// Those that rclone does not find by the names that it lists: how they are listed, their paths and sizes.
+    odd: Vec<(String, Vec<u8>, u64)>,
     /// How it is known.
     by: &'static str,
     differences: Vec<String>,
@@ -57,8 +59,17 @@ impl Listing {
             NodeKind::File { size, .. } => Some((names::listed(&node.path), (at, size))),
             _ => None,
         });
+        let expected: HashMap<String, (usize, u64)> = expected.collect();
+        let odd = expected
+            .iter()
+            .filter(|(name, _)| !names::is_found_again(name));
+        let odd = odd.map(|(name, (at, size))| {
+            let path = tree.nodes[*at].path.to_vec();
+            (name.clone(), path, *size)
+        });
         Self {
-            expected: expected.collect(),
+            odd: odd.collect(),
+            expected,
             theirs: vec![None; tree.nodes.len()],
             by: "MD5",
             differences: Vec::new(),
@@ -73,17 +84,30 @@ impl Listing {
         let sizes = self.expected.values().map(|(_, size)| *size);
         let mut files = Files::default();
         sizes.for_each(|size| files.add(size));
-        if files.large < SEVERAL {
+        // A listing has the MD5 of what went in one piece.
+        let odd: Vec<_> = self
+            .odd
+            .iter()
+            .filter(|(.., size)| Files::is_large(*size))
+            .collect();
+        let mut apart: HashMap<String, [u8; 16]> = HashMap::new();
+        for (name, path, _) in &odd {
+            if let Some(md5) = rclone.kept_md5(label.clone(), prefix, path)? {
+                apart.insert(name.clone(), md5);
+            }
+        }
+        if files.large < SEVERAL && odd.is_empty() {
             return rclone.list_below(label, prefix, true, &mut |object| {
                 let md5 = object.md5().and_then(|md5| parse_md5(md5).ok());
                 self.seen(&object, md5);
             });
         }
+        let without: Vec<&str> = odd.iter().map(|(name, ..)| name.as_str()).collect();
         // The listing has no MD5 of what went in parts: each has to be asked for, many at once.
         let (listed, kept) = thread::scope(|scope| {
             let kept = scope.spawn(|| {
-                let mut kept: HashMap<String, [u8; 16]> = HashMap::new();
-                rclone.kept_hashes(label.clone(), prefix, &mut |name, md5| {
+                let mut kept = apart;
+                rclone.kept_hashes(label.clone(), prefix, &without, &mut |name, md5| {
                     kept.insert(name.to_owned(), md5);
                 })?;
                 anyhow::Ok(kept)
@@ -107,7 +131,17 @@ impl Listing {
     /// Where it cannot be asked.
     pub fn download(&mut self, rclone: &Rclone, label: Label, prefix: &str) -> anyhow::Result<()> {
         self.by = "every byte was read";
-        rclone.hash_downloads(label, prefix, &mut |name, md5| self.hashed(name, md5))
+        let odd = std::mem::take(&mut self.odd);
+        let without: Vec<&str> = odd.iter().map(|(name, ..)| name.as_str()).collect();
+        rclone.hash_downloads(label.clone(), prefix, &without, &mut |name, md5| {
+            self.hashed(name, md5)
+        })?;
+        for (name, path, _) in &odd {
+            if let Some(md5) = rclone.downloaded_md5(label.clone(), prefix, path)? {
+                self.hashed(name, md5);
+            }
+        }
+        Ok(())
     }
 
     fn seen(&mut self, object: &Object, md5: Option<[u8; 16]>) {

@@ -11,7 +11,7 @@ use xshell::{Cmd, Shell, cmd};
 use super::names::{LIST_ENCODING, STORE_ENCODING};
 use super::tuning::Tuning;
 use crate::config::Remote;
-pub use objects::{cat, delete, delete_below, delete_in, rcat, stat, version};
+pub use objects::{cat, cat_file, delete, delete_below, delete_in, rcat, stat, stat_file, version};
 
 /// The remote `s3:`, in the environment of the child alone. The keys come from the AWS names.
 pub const REMOTE_VARIABLES: [(&str, &str); 4] = [
@@ -235,6 +235,9 @@ pub fn list_below(rclone: &Path, remote: &Remote, below: &str, hashes: bool) -> 
     Ok(finish(cmd, remote))
 }
 
+/// Names as they are listed on stdin, which are left out.
+const BUT_THOSE: [&str; 2] = ["--exclude-from", "-"];
+
 /// The MD5s that the server keeps of all below a prefix: `MD5  name`, a line each. It asks about many objects at once
 /// where `lsjson` asks about one after the other.
 ///
@@ -248,6 +251,7 @@ pub fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Comman
         remote,
         LIST_ENCODING,
     )
+    .args(BUT_THOSE)
     .args(["--fast-list", "--checkers", "64"])
     .args(SMALL_RETRIES);
     Ok(finish(cmd, remote))
@@ -265,6 +269,7 @@ pub fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Result<Com
         remote,
         LIST_ENCODING,
     )
+    .args(BUT_THOSE)
     .args([
         "--fast-list",
         "--checkers",
@@ -313,6 +318,15 @@ fn limited<'s>(cmd: Cmd<'s>, remote: &Remote) -> Cmd<'s> {
     match &remote.bandwidth {
         Some(limit) => cmd.args(["--bwlimit", limit]),
         None => cmd,
+    }
+}
+
+/// The filter pattern of one name, which may end in what is cut off from a line.
+pub fn whole_name(name: &str) -> String {
+    let pattern = format!("/{}", literal(name));
+    match pattern.strip_suffix(char::is_whitespace) {
+        Some(start) => format!("{start}[{}]", &pattern[start.len()..]),
+        None => pattern,
     }
 }
 

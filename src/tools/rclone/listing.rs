@@ -147,9 +147,13 @@ impl Rclone {
     /// # Errors
     /// Where the bucket cannot be asked.
     pub fn stat(&self, label: Label, key: &str) -> Result<Option<Object>> {
+        self.found(label, args::stat(&self.program, &self.remote, key)?)
+    }
+
+    pub(super) fn found(&self, label: Label, command: Command) -> Result<Option<Object>> {
         let mut text = Vec::new();
         let mut take = |bytes: &[u8]| text.extend_from_slice(bytes);
-        let mut job = self.small(label, args::stat(&self.program, &self.remote, key)?);
+        let mut job = self.small(label, command);
         job.stdout = Stdout::Bytes(&mut take);
         match self.runner.run(job) {
             Ok(_) => {}

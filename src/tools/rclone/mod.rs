@@ -17,6 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use md5::{Digest as _, Md5};
 
 use crate::config::Remote;
 use crate::credentials::Credentials;
@@ -87,7 +88,7 @@ impl Rclone {
         env
     }
 
-    /// Downloads all below a prefix and hashes it; names as [`names::listed`] gives them.
+    /// Downloads all below a prefix but these names and hashes it; names as [`names::listed`] gives them.
     ///
     /// # Errors
     /// Where something cannot be read.
@@ -95,11 +96,12 @@ impl Rclone {
         &self,
         label: Label,
         below: &str,
+        without: &[&str],
         take: &mut dyn FnMut(&str, [u8; 16]),
     ) -> Result<()> {
         let mut bad = None;
         let command = args::hash_downloads(&self.program, &self.remote, below)?;
-        self.hashes(label, command, None, &mut |line, md5| match md5 {
+        self.hashes(label, command, without, None, &mut |line, md5| match md5 {
             Some((name, md5)) => take(name, md5),
             None => bad = Some(anyhow!("the line {line:.200}")),
         })?;
@@ -108,7 +110,7 @@ impl Rclone {
         })
     }
 
-    /// The MD5s that the server keeps of what is below a prefix. An object without one is left out.
+    /// The MD5s that the server keeps of what is below a prefix but for these names. An object without one is left out.
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
@@ -116,10 +118,11 @@ impl Rclone {
         &self,
         label: Label,
         below: &str,
+        without: &[&str],
         take: &mut dyn FnMut(&str, [u8; 16]),
     ) -> Result<()> {
         let command = args::kept_hashes(&self.program, &self.remote, below)?;
-        self.hashes(label, command, Some(SMALL), &mut |_, md5| {
+        self.hashes(label, command, without, Some(SMALL), &mut |_, md5| {
             if let Some((name, md5)) = md5 {
                 take(name, md5);
             }
@@ -131,9 +134,14 @@ impl Rclone {
         &self,
         label: Label,
         command: Command,
+        without: &[&str],
         deadline: Option<Duration>,
         take: &mut dyn FnMut(&str, Option<Hashed<'_>>),
     ) -> Result<()> {
+        let patterns = Payload::write(|writer| {
+            let mut each = without.iter();
+            each.try_for_each(|name| writeln!(writer, "{}", args::whole_name(name)))
+        })?;
         let mut line = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
             let halves = text.split_once("  ");
@@ -142,9 +150,43 @@ impl Rclone {
         };
         let mut job = self.job(label, command);
         job.deadline = deadline;
+        job.stdin = Some(patterns.reader()?);
         job.stdout = Stdout::Lines(&mut line);
         self.runner.run(job)?;
         Ok(())
+    }
+
+    /// The MD5 that the server keeps of a file's object, if that is there and it keeps one.
+    ///
+    /// # Errors
+    /// Where the bucket cannot be asked.
+    pub fn kept_md5(&self, label: Label, below: &str, path: &[u8]) -> Result<Option<[u8; 16]>> {
+        let command = args::stat_file(&self.program, &self.remote, below, path)?;
+        let object = self.found(label, command)?;
+        Ok(object.and_then(|object| parse_md5(object.md5()?).ok()))
+    }
+
+    /// Downloads a file's object and hashes it, if that is there.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn downloaded_md5(
+        &self,
+        label: Label,
+        below: &str,
+        path: &[u8],
+    ) -> Result<Option<[u8; 16]>> {
+        let mut md5 = Md5::new();
+        let mut take = |bytes: &[u8]| md5.update(bytes);
+        let command = args::cat_file(&self.program, &self.remote, below, path)?;
+        let mut job = self.job(label, command);
+        job.stdout = Stdout::Bytes(&mut take);
+        match self.runner.run(job) {
+            Ok(_) => Ok(Some(md5.finalize().into())),
+            // 3 and 4 are "directory" and "object not found" in every version.
+            Err(error) if matches!(error.code(), Some(3 | 4)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Stores a small object; a second time where the first attempt failed.

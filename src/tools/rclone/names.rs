@@ -49,6 +49,33 @@ pub fn listed(path: &[u8]) -> String {
     out
 }
 
+/// A path as rclone takes it on a command line: replaced there are control characters alone, since it then looks for
+/// the name as a listing has it; what looks like a replacement is quoted.
+pub fn given(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let text = match c {
+                '\u{2401}'..='\u{241F}' | '␡' => format!("{QUOTE}{c}"),
+                '\u{7F}' => '␡'.to_string(),
+                '\u{01}'..='\u{1F}' => char::from_u32(0x2400 + u32::from(c))
+                    .unwrap_or(c)
+                    .to_string(),
+                c => c.to_string(),
+            };
+            out.extend(text.bytes());
+        }
+        out.extend(chunk.invalid());
+    }
+    out
+}
+
+/// Whether rclone finds an object again by the name that it lists for comparison: not where a quote in it is itself
+/// quoted, as it is for invalid UTF-8 and for what looks like a replacement.
+pub fn is_found_again(listed: &str) -> bool {
+    !listed.contains("‛‛")
+}
+
 fn push_component(out: &mut String, component: &[u8]) {
     for chunk in component.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -48,8 +48,13 @@ impl Files {
     /// Counts one more file of this size in bytes.
     pub fn add(&mut self, size: u64) {
         self.count += 1;
-        self.large += u64::from(size > CUTOFF);
+        self.large += u64::from(Self::is_large(size));
         self.largest = self.largest.max(size);
+    }
+
+    /// Whether a file of this size in bytes goes in parts.
+    pub fn is_large(size: u64) -> bool {
+        size > CUTOFF
     }
 
     /// Without these.
@@ -68,14 +73,21 @@ impl Files {
     }
 }
 
+/// How many rclones may transfer at once in so much memory: each with room for a few parts.
+pub fn at_once(memory: u64) -> usize {
+    const LEAST: u64 = 3 * CHUNK;
+    let many = memory.saturating_sub(PROGRAM) / (BASE + LEAST);
+    usize::try_from(many).unwrap_or(usize::MAX).max(1)
+}
+
 /// What the rclones of one run share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Bytes for all of them.
     pub memory: u64,
-    /// How many there are.
+    /// How many there are at once.
     pub children: u64,
-    /// How many of them send files in parts.
+    /// How many of them send files in parts, at the most.
     pub with_large: u64,
 }
 
@@ -91,6 +103,9 @@ impl Share {
             share.children += 1;
             share.with_large += u64::from(files.large > 0);
         }
+        let most = at_once(memory) as u64;
+        share.children = share.children.min(most);
+        share.with_large = share.with_large.min(most);
         share
     }
 
@@ -125,11 +140,12 @@ impl Tuning {
     /// For one of several rclones.
     pub fn choose(files: Files, share: Share) -> Self {
         let chunk = files.chunk();
-        let room = share.of(files).max(chunk);
-        // Small files beside large ones get a quarter.
+        let given = share.of(files);
+        let room = given.max(chunk);
+        // Small files beside large ones get a quarter, or what one part leaves.
         let for_small = match files.large {
-            0 => room,
-            _ => room / 4,
+            0 => given,
+            _ => (given / 4).min(given.saturating_sub(chunk)),
         };
         let transfers = files
             .count
@@ -193,7 +209,7 @@ mod tests {
     proptest! {
         #[test]
         fn parts_in_flight_never_exceed_the_memory_allowed(
-            each in proptest::collection::vec((0u64..300_000, 0u64..1000, 0u64..(1 << 42)), 1..6),
+            each in proptest::collection::vec((0u64..300_000, 0u64..1000, 0u64..(1 << 42)), 1..40),
             memory in (64u64 << 20)..(8 << 30),
         ) {
             let each = each.into_iter().map(|(count, large, largest)| Files {
@@ -216,8 +232,12 @@ mod tests {
                 prop_assert!(in_flight <= allowed, "{tuning:?}: {in_flight} > {allowed}");
                 prop_assert!(tuning.transfers >= 1 && tuning.concurrency >= 1);
             }
-            let (all, children) = (each.iter().map(|files| share.of(*files)).sum::<u64>(), each.len() as u64);
-            let allowed = memory.saturating_sub(PROGRAM + BASE * children);
+            // Whichever of them go at once.
+            let mut shares: Vec<u64> = each.iter().map(|files| share.of(*files)).collect();
+            shares.sort();
+            let at_once = at_once(memory).min(each.len());
+            let all: u64 = shares.iter().rev().take(at_once).sum();
+            let allowed = memory.saturating_sub(PROGRAM + BASE * at_once as u64);
             prop_assert!(all <= allowed, "{share:?}: {all} > {allowed}");
         }
     }

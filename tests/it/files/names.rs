@@ -10,6 +10,7 @@ use testbed::{Bed, Rclone, Server};
 
 use super::plain;
 use super::stored::{assert_complete, assert_half, assert_stored, entries, keys_below, run_again};
+use crate::support::expect;
 
 /// Names that S3, a shell, XML, JSON, a URL or rclone could trip over; files or directories.
 fn names() -> Vec<Vec<u8>> {
@@ -246,4 +247,68 @@ fn of_many_refused_names_some_are_named_and_the_rest_counted() {
         fs::write(bed.dataset("falkordb").join(format!("‛{number:02}")), "x").expect("a file");
     }
     assert_refused(&bed, "… and 7 more");
+}
+
+/// By the name that it lists rclone finds no object of such a file again: what goes in parts is asked about apart.
+#[track_caller]
+fn a_large_file_of_an_odd_name_is_proven(rclone: Rclone) {
+    const LARGE: usize = 17 << 20;
+    const ODD: [&[u8]; 6] = [
+        b"u\xff",
+        "p\u{2401}".as_bytes(),
+        "p\u{2421}x".as_bytes(),
+        b"d\xfe/plain",
+        b"a [x] \xff ",
+        b"\xef\xbc\x8e/\xe2\x90\x80\xe2\x90\x8a\n\xff",
+    ];
+    let bed = plain(rclone, Server::Moto);
+    let dir = bed.dataset("falkordb");
+    let write = |name: &[u8]| {
+        let path = path(&dir, name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a directory");
+        fs::write(path, name.repeat(LARGE / name.len())).expect("a file");
+    };
+    let proven = || {
+        run_again(&bed, 0);
+        let manifest = assert_complete(&bed);
+        assert_stored(&bed, &manifest, "falkordb", &dir, &[]);
+        for way in [&["verify"][..], &["verify", "--download"]] {
+            let ran = expect(&bed, way, 0);
+            assert!(!ran.stderr.contains("warning"), "{ran}");
+        }
+    };
+    // Alone, then beside others, some of which can be listed; small ones too.
+    write(ODD[0]);
+    fs::write(path(&dir, b"small\xff"), "small").expect("a file");
+    proven();
+    ODD.iter().copied().for_each(write);
+    write(b"plain");
+    proven();
+    for damaged in ["p\u{201b}\u{2401}", "u\u{201b}FF", "small\u{201b}FF"] {
+        let keys = bed.keys().expect("the bucket answers");
+        let key = keys.iter().rfind(|key| key.ends_with(damaged));
+        let key = key.expect("an object");
+        let whole = bed.s3().get(bed.bucket(), key).expect("an answer");
+        let whole = whole.expect("an object");
+        let other = vec![b'x'; whole.len()];
+        bed.s3().put(bed.bucket(), key, &other).expect("stored");
+        for way in [&["verify"][..], &["verify", "--download"]] {
+            let ran = expect(&bed, way, 8);
+            assert!(
+                ran.stdout.contains("has other contents"),
+                "{damaged}: {ran}"
+            );
+        }
+        bed.s3().put(bed.bucket(), key, &whole).expect("stored");
+    }
+}
+
+#[test]
+fn a_large_file_of_an_odd_name_is_proven_with_rclone_1_60() {
+    a_large_file_of_an_odd_name_is_proven(Rclone::Old);
+}
+
+#[test]
+fn a_large_file_of_an_odd_name_is_proven_with_rclone_1_75() {
+    a_large_file_of_an_odd_name_is_proven(Rclone::New);
 }

@@ -1,13 +1,16 @@
 //! Questions about single objects, small objects themselves, and deletions.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use super::{LISTED, SMALL_RETRIES, STORE_ENCODING, at, common, finish, folder, literal};
+use super::{LISTED, SMALL_RETRIES, STORE_ENCODING, at, common, finish, folder, limited, literal};
 use crate::config::Remote;
+use crate::tools::rclone::names::given;
 
 /// One object.
 ///
@@ -24,6 +27,35 @@ pub fn stat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
         .args(SMALL_RETRIES),
         remote,
     ))
+}
+
+/// The object of a file, with the MD5 that the server keeps.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn stat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, file_at(remote, below, path));
+    let cmd = cmd!(sh, "{rclone} lsjson --stat --hash {target}");
+    let cmd = common(cmd, remote, STORE_ENCODING).args(["--no-modtime", "--no-mimetype"]);
+    Ok(finish(cmd.args(SMALL_RETRIES), remote))
+}
+
+/// The object of a file to stdout.
+///
+/// # Errors
+/// Where no shell state can be had.
+pub fn cat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Result<Command> {
+    let (sh, target) = (Shell::new()?, file_at(remote, below, path));
+    let cmd = cmd!(sh, "{rclone} cat {target}");
+    let cmd = common(cmd, remote, STORE_ENCODING).args(SMALL_RETRIES);
+    Ok(finish(limited(cmd, remote), remote))
+}
+
+/// A file's path below a dataset's prefix: rclone encodes it as it did when it stored it.
+fn file_at(remote: &Remote, below: &str, path: &[u8]) -> OsString {
+    let mut target = OsString::from(at(remote, &folder(below)));
+    target.push(OsStr::from_bytes(&given(path)));
+    target
 }
 
 /// Stores stdin. Up to 32 MiB go in one request, whose MD5 the server checks.
