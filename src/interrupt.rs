@@ -39,6 +39,17 @@ impl Interrupt {
         }
     }
 
+    /// For loops that may take long.
+    ///
+    /// # Errors
+    /// Where a signal has arrived.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match self.signal() {
+            Some(signal) => anyhow::bail!("stopped because we received {signal}"),
+            None => Ok(()),
+        }
+    }
+
     /// As if this signal had arrived.
     pub fn raise(&self, signal: Signal) {
         self.0.store(

@@ -197,13 +197,17 @@ fn refused(host: &Host, problem: &anyhow::Error) -> Exit {
 }
 
 fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
-    let as_it_was = match destination.resumes() {
-        true => format!(
-            "{} is as it was, and a second call goes on from {}",
-            destination.path.display(),
-            destination.stage.display()
-        ),
-        false => format!("{} is as it was", destination.path.display()),
+    let (path, stage) = (destination.path.display(), destination.stage.display());
+    let as_it_was = match (destination.is_half_placed(), destination.resumes()) {
+        (true, _) => {
+            format!(
+                "{path} holds a part of it, and a second call goes on from there and from {stage}"
+            )
+        }
+        (false, true) => {
+            format!("{path} is as it was, and a second call goes on from {stage}")
+        }
+        (false, false) => format!("{path} is as it was"),
     };
     match (host.interrupt.signal(), failure) {
         (Some(signal), _) => {
@@ -212,7 +216,7 @@ fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
         }
         (None, Failure::Difference(what)) => {
             error!(
-                "nothing was put in place, since what is stored is not what the manifest says: {what}"
+                "nothing was put in place, since what is stored is not what the manifest says: {what}; {as_it_was}"
             );
             Exit::Difference
         }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use md5::{Digest as _, Md5};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
@@ -38,10 +38,8 @@ pub fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Result<Vec
     let work = || {
         let (mut differences, mut buffer) = (Vec::new(), vec![0; BUFFER]);
         while let Some(node) = tree.nodes.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Some(signal) = interrupt.signal() {
-                bail!("stopped because we received {signal}");
-            }
-            differences.extend(difference(directory, node, &mut buffer)?);
+            interrupt.check()?;
+            differences.extend(difference(directory, node, &mut buffer, interrupt)?);
         }
         Ok(differences)
     };
@@ -54,12 +52,17 @@ pub fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Result<Vec
     Ok(differences)
 }
 
-fn difference(directory: &Path, node: &Node, buffer: &mut [u8]) -> Result<Option<String>> {
+fn difference(
+    directory: &Path,
+    node: &Node,
+    buffer: &mut [u8],
+    interrupt: &Interrupt,
+) -> Result<Option<String>> {
     let NodeKind::File { size, md5 } = &node.kind else {
         return Ok(None);
     };
     let path = directory.join(OsStr::from_bytes(&node.path));
-    let what = match digest(&path, buffer) {
+    let what = match digest(&path, buffer, interrupt) {
         Ok(found) if (found.0, Some(found.1)) == (*size, *md5) => return Ok(None),
         Ok((found, _)) if found != *size => format!("has {found} bytes, not {size}"),
         Ok(_) => "has other contents (MD5)".to_owned(),
@@ -72,13 +75,14 @@ fn difference(directory: &Path, node: &Node, buffer: &mut [u8]) -> Result<Option
     Ok(Some(format!("{} {what}", shown(&node.path))))
 }
 
-fn digest(path: &Path, buffer: &mut [u8]) -> io::Result<(u64, [u8; 16])> {
+fn digest(path: &Path, buffer: &mut [u8], interrupt: &Interrupt) -> io::Result<(u64, [u8; 16])> {
     let mut file = File::options()
         .read(true)
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path)?;
     let (mut md5, mut length) = (Md5::new(), 0);
     loop {
+        interrupt.check().map_err(io::Error::other)?;
         match file.read(buffer)? {
             0 => return Ok((length, md5.finalize().into())),
             read => {
@@ -193,13 +197,19 @@ fn own(path: &Path, node: &Node, unowned: &mut Unowned) -> Result<()> {
     let what = || format!("setting owner, mode and time of {}", path.display());
     let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
     let mut mode = node.mode;
-    match fchownat(
-        AT_FDCWD,
-        path,
-        Some(uid),
-        Some(gid),
-        AtFlags::AT_SYMLINK_NOFOLLOW,
-    ) {
+    // To the kernel this number means "leave it", and it would be ours.
+    let nobody = node.uid == u32::MAX || node.gid == u32::MAX;
+    let owned = match nobody {
+        true => Err(Errno::EINVAL),
+        false => fchownat(
+            AT_FDCWD,
+            path,
+            Some(uid),
+            Some(gid),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        ),
+    };
+    match owned {
         Ok(()) => {}
         // EINVAL: an owner who has no number in our user namespace.
         Err(Errno::EPERM | Errno::EINVAL) => {

@@ -77,11 +77,13 @@ impl Destination {
         } else {
             parent.join(&staged)
         };
-        let resumes = inside && stage.is_dir();
+        // An empty one is all that was not cleared away when the parts had moved up.
+        let resumes = inside && stage.is_dir() && !names(&stage)?.is_empty();
         if !resumes {
             for name in names(&path)? {
+                let empty_stage = stage.file_name() == Some(&name);
                 // What every new file system has.
-                if !(inside && name == "lost+found") {
+                if !(inside && (name == "lost+found" || empty_stage)) {
                     bail!(
                         "{} is not empty (it holds {}): give one that is absent or empty",
                         path.display(),
@@ -103,13 +105,22 @@ impl Destination {
         self.stage.is_dir()
     }
 
+    /// Whether some of its parts have moved up, and not all of them.
+    pub fn is_half_placed(&self) -> bool {
+        self.inside && self.stage.join(MOVING).exists()
+    }
+
     /// Whether there is room for so many more bytes.
     ///
     /// # Errors
     /// How much there is, and how much it takes.
     pub fn check_room(&self, bytes: u64) -> Result<()> {
         let at = self.stage.parent().unwrap_or(Path::new("/"));
-        let there = if self.resumes() { used(&self.stage) } else { 0 };
+        let there = match self.is_half_placed() {
+            // The stage is in it.
+            true => used(&self.path),
+            false => used(&self.stage),
+        };
         let needed = bytes.saturating_sub(there);
         match Space::of(at) {
             Some(space) if space.free < needed => bail!(
@@ -136,12 +147,15 @@ impl Destination {
             for name in names(&self.path)? {
                 let staged = self.stage.file_name() == Some(&name);
                 let moved = takes_back && parts.iter().any(|part| name == *part);
-                ensure!(
-                    staged || moved || name == "lost+found",
-                    "{} is not empty (it holds {}): give one that is absent or empty",
-                    self.path.display(),
-                    name.to_string_lossy()
-                );
+                if !(staged || moved || name == "lost+found") {
+                    // Where it was made just now, in a place that another restore has filled meanwhile.
+                    let _ = fs::remove_dir(&self.stage);
+                    bail!(
+                        "{} is not empty (it holds {}): give one that is absent or empty",
+                        self.path.display(),
+                        name.to_string_lossy()
+                    );
+                }
             }
         }
         for part in parts.iter().filter(|_| takes_back) {

@@ -1,13 +1,13 @@
 //! From the bucket, or from a snapshot, into the stage.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::exec::{Label, Step};
 use crate::interrupt::Interrupt;
@@ -15,6 +15,9 @@ use crate::tools::rclone::Rclone;
 use crate::tools::rclone::args;
 use crate::tools::rclone::tuning::{Files, Share, Tuning};
 use crate::tree::{NodeKind, Tree};
+
+/// Bytes of a piece that is copied out of a snapshot: some tenths of a second where they have to be written.
+const PIECE: u64 = 32 << 20;
 
 /// Downloads what is below a prefix; what is there already with the same size and time is not sent again.
 ///
@@ -40,9 +43,7 @@ pub fn from_bucket(
 /// Where a file cannot be copied.
 pub fn from_snapshot(from: &Path, tree: &Tree, into: &Path, interrupt: &Interrupt) -> Result<()> {
     for node in &tree.nodes {
-        if let Some(signal) = interrupt.signal() {
-            bail!("stopped because we received {signal}");
-        }
+        interrupt.check()?;
         let (source, target) = (
             from.join(OsStr::from_bytes(&node.path)),
             into.join(OsStr::from_bytes(&node.path)),
@@ -57,7 +58,7 @@ pub fn from_snapshot(from: &Path, tree: &Tree, into: &Path, interrupt: &Interrup
                     continue;
                 }
                 remove_file(&target)?;
-                fs::copy(&source, &target).with_context(|| {
+                copy(&source, &target, interrupt).with_context(|| {
                     format!("copying {} to {}", source.display(), target.display())
                 })?;
             }
@@ -65,6 +66,22 @@ pub fn from_snapshot(from: &Path, tree: &Tree, into: &Path, interrupt: &Interrup
         }
     }
     Ok(())
+}
+
+/// In pieces, between which we can be stopped; each shares its blocks where the file systems can.
+fn copy(source: &Path, target: &Path, interrupt: &Interrupt) -> Result<()> {
+    let source = File::open(source)?;
+    let mut target = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(target)?;
+    loop {
+        interrupt.check()?;
+        if io::copy(&mut (&source).take(PIECE), &mut target)? == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// A directory that can be fetched into. An interrupted restore may have finished it: what is fetched must not be

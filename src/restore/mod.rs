@@ -5,10 +5,10 @@
 mod apply;
 mod destination;
 mod fetch;
+mod parts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use log::{info, warn};
@@ -18,10 +18,8 @@ pub use destination::Destination;
 use crate::exec::{Label, Step};
 use crate::host::Host;
 use crate::space::{Bytes, counted};
-use crate::threads::joined;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
-use crate::tools::rclone::tuning::{Files, Share};
 use crate::tree::Tree;
 
 /// A dataset that is to come back.
@@ -82,19 +80,28 @@ pub fn restore(
         .fold((0, 0), |sum: (u64, u64), one| {
             (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1))
         });
-    to.check_room(bytes)?;
+    match (to.check_room(bytes), rclone) {
+        (Err(problem), None) => {
+            warn!(step = "restore"; "{problem:#}; it may do, since copies share their blocks with the snapshot where both are on one file system")
+        }
+        (room, _) => room?,
+    }
     if to.resumes() {
         info!(step = "restore"; "going on from {}, which an interrupted restore left", to.stage.display());
     }
     let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
     let _alone = to.open_stage(&names)?;
-    fetched(host, rclone, parts, &to.stage)?;
+    parts::fetched(host, rclone, parts, &to.stage)?;
     let mut unowned = 0;
+    let checked = match rclone {
+        Some(_) => "every byte checked",
+        None => "every byte compared with the snapshot",
+    };
     for part in parts {
         let into = to.stage.join(&part.name);
         unowned += apply::finish(&into, &part.tree)?.0;
         let (files, bytes) = part.tree.totals();
-        info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {}, {}, every byte checked", part.name, counted(files, "file"), Bytes(bytes));
+        info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {}, {}, {checked}", part.name, counted(files, "file"), Bytes(bytes));
     }
     if let Some(signal) = host.interrupt.signal() {
         return Err(Failure::Other(anyhow::anyhow!(
@@ -112,88 +119,6 @@ pub fn restore(
         bytes,
         unowned,
     })
-}
-
-/// Fetches all parts side by side, as a run stores them, and checks each when it is there; what arrived damaged is
-/// fetched once more.
-fn fetched(
-    host: &Host,
-    rclone: Option<&Rclone>,
-    parts: &[Part],
-    stage: &Path,
-) -> Result<(), Failure> {
-    let share = Share::among(
-        host.config.remote.memory.bytes(),
-        parts.iter().map(|part| Files::of(&part.tree)),
-    );
-    let fetch = |part: &Part| fetch_once(host, rclone, part, share, &stage.join(&part.name));
-    let looked: Result<Vec<_>> = thread::scope(|scope| {
-        let each = parts.iter().map(|part| {
-            scope.spawn(move || {
-                let failed = fetch(part)?;
-                Ok((failed, check(host, part, stage)?))
-            })
-        });
-        let each: Vec<_> = each.collect();
-        each.into_iter().map(joined).collect()
-    });
-    for (part, (failed, differences)) in parts.iter().zip(looked?) {
-        let name = part.name.as_str();
-        match (failed, differences.is_empty()) {
-            (None, true) => continue,
-            // What somebody else put there may be what cannot be fetched; all that the manifest names came.
-            (Some(error), true) => {
-                warn!(step = "restore", dataset = name; "{name}: all of it is here, and yet: {error:#}");
-                continue;
-            }
-            (Some(error), false) => return Err(error.into()),
-            (None, false) => {}
-        }
-        warn!(step = "restore", dataset = name; "{name}: {}; fetching it again", differences.join("; "));
-        if let Some(error) = fetch(part)? {
-            return Err(error.into());
-        }
-        let differences = check(host, part, stage)?;
-        if !differences.is_empty() {
-            let what = format!("{name}: {}", differences.join("; "));
-            return Err(Failure::Difference(what));
-        }
-    }
-    Ok(())
-}
-
-/// Fetches; where rclone failed, what it said comes back, since the check knows whether anything is missing.
-fn fetch_once(
-    host: &Host,
-    rclone: Option<&Rclone>,
-    part: &Part,
-    share: Share,
-    into: &Path,
-) -> Result<Option<anyhow::Error>> {
-    fetch::prepare(into)?;
-    // Of an interrupted restore; what the bucket itself has too much is named below.
-    apply::remove_strangers(into, &part.tree)?;
-    match (&part.source, rclone) {
-        (Source::Bucket(prefix), Some(rclone)) => {
-            let fetched = fetch::from_bucket(rclone, &part.name, &part.tree, prefix, share, into);
-            match fetched {
-                Err(error) if host.interrupt.signal().is_none() => Ok(Some(error)),
-                result => result.map(|()| None),
-            }
-        }
-        (Source::Snapshot(from), _) => {
-            fetch::from_snapshot(from, &part.tree, into, &host.interrupt).map(|()| None)
-        }
-        (Source::Bucket(_), None) => bail!("rclone is needed"),
-    }
-}
-
-fn check(host: &Host, part: &Part, stage: &Path) -> Result<Vec<String>> {
-    let into = stage.join(&part.name);
-    for stranger in apply::remove_strangers(&into, &part.tree)? {
-        warn!(step = "restore", dataset = part.name.as_str(); "{}: {stranger} is not in the manifest and was left out", part.name);
-    }
-    apply::check(&into, &part.tree, &host.interrupt)
 }
 
 /// Opens what a restore closed: who is not root cannot remove what is in a directory that he may not write.
@@ -300,6 +225,26 @@ pub fn parts_of_snapshot(
 /// How the data gets to where the service expects it, with the reader's own paths.
 pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
     let subvolume = crate::exec::quote::word(host.config.subvolume.as_os_str());
+    let known = |part: &&Part| {
+        let mut names = host.config.datasets.keys();
+        names.any(|name| name.as_str() == part.name)
+    };
+    let unknown: Vec<&str> = parts
+        .iter()
+        .filter(|part| !known(part))
+        .map(|part| part.name.as_str())
+        .collect();
+    if !unknown.is_empty() {
+        let what = format!(
+            "{} is not in the configuration here, so where it belongs is not known: add [datasets.…] with its path, or \
+             move it there from {} before anything is started",
+            unknown.join(", "),
+            to.path.display()
+        );
+        warn!(step = "restore"; "{what}");
+        // Started on less than it had, the service would begin anew.
+        return format!("# {what}");
+    }
     let mut lines = vec![
         "# to put it in place:".to_owned(),
         "systemctl stop opencode-memory-pod.service &&".to_owned(),

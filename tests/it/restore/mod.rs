@@ -13,6 +13,7 @@ mod places;
 mod redis;
 mod refused;
 mod round_trip;
+mod several;
 pub mod tree;
 mod unprivileged;
 mod which;

@@ -6,12 +6,15 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use testbed::bed::USER;
 use testbed::relay::Rule;
 use testbed::{Bed, Ran, Rclone, Running, Signal};
 
 use super::SOON;
+use super::by_hand::{DATA, manifest, object, store, this_host};
 use super::{assert_whole, backup, names_in, plain, restore, stage, target, tree};
+use crate::support::days_ago;
 
 /// The command as a user without any capability; the home is a directory of that user.
 fn as_nobody(bed: &Bed, args: &[&str]) -> Result<Command> {
@@ -168,6 +171,26 @@ fn another_owners_set_user_id_does_not_become_ours() -> Result<()> {
         fs::metadata(root.join("falkordb/file-4755"))?.mode() & 0o7777,
         0o4755
     );
+    Ok(())
+}
+
+/// To the kernel the number means that nothing is to change: the caller's own would come with it.
+#[test]
+fn an_owner_who_is_no_number_gives_nobody_his_set_user_id() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    let at = days_ago(1);
+    let mut made = manifest("", &at, &this_host());
+    let entry = &mut made["datasets"][0]["entries"][1];
+    entry["mode"] = json!("4755");
+    (entry["uid"], entry["gid"]) = (json!(u32::MAX), json!(u32::MAX));
+    for name in super::DATASETS {
+        object(&bed, &format!("{name}-{at}/dump.rdb"), DATA);
+    }
+    store(&bed, "", &at, &made);
+    let to = home(&bed)?.join("restored");
+    nobody_restores(&bed, &to, 0)?;
+    let mode = fs::metadata(to.join("falkordb/dump.rdb"))?.mode();
+    assert_eq!(mode & 0o7777, 0o755);
     Ok(())
 }
 
