@@ -1,11 +1,51 @@
 //! What several parts of the program need of threads.
 
 use std::panic::resume_unwind;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ScopedJoinHandle;
 
 /// A panic in a thread of ours is one in us.
 pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Turns that are taken: so many at once.
+pub struct Turns {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Turns {
+    /// So many.
+    pub fn new(many: usize) -> Self {
+        Self {
+            free: Mutex::new(many),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Waits for one, and takes it while `act` runs.
+    pub fn take<T>(&self, act: impl FnOnce() -> T) -> T {
+        let waited = self.freed.wait_while(self.lock(), |free| *free == 0);
+        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
+        let _turn = Turn(self);
+        act()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        // A number is whole whatever happened beside it.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Given back even where its holder panics.
+struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() += 1;
+        self.0.freed.notify_one();
+    }
 }
 
 /// How much less often a thread that gives way gets a processor: a tenth of the time, where others want all of it.
@@ -19,11 +59,30 @@ pub fn give_way() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
+    use std::time::Duration;
 
     use rustix::process::getpriority_process;
 
     use super::*;
+
+    #[test]
+    fn no_more_take_a_turn_than_there_are() {
+        let (turns, now, most) = (Turns::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    turns.take(|| {
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        thread::sleep(Duration::from_millis(2));
+                        now.fetch_sub(1, Ordering::SeqCst);
+                    })
+                });
+            }
+        });
+        assert_eq!(most.into_inner(), 3);
+    }
 
     #[test]
     fn a_thread_that_gives_way_gives_way_alone() {

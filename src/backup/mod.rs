@@ -21,6 +21,7 @@ mod structure;
 pub mod times;
 mod upload;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::thread;
 
@@ -34,9 +35,9 @@ use crate::lock::{self, Lock, NoLock};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
 use crate::space::{Bytes, Space, counted};
-use crate::threads::joined;
+use crate::threads::{Turns, joined};
 use crate::timestamp::Timestamp;
-use crate::tools::rclone::tuning::{Files, Share};
+use crate::tools::rclone::tuning::{self, Files, Share};
 use crate::tree::Tree;
 use bucket::Bucket;
 pub use bucket::same_clock;
@@ -80,7 +81,9 @@ pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option
         timestamp,
         times: Times::default(),
     };
-    run.stages(&mut outcome);
+    // Whatever happens, there is a verdict of this run, and not that of the one before.
+    let ended = catch_unwind(AssertUnwindSafe(|| run.stages(&mut outcome)));
+    outcome.panicked = ended.is_err();
     outcome.durations = run.times.finish();
     if let Some(signal) = host.interrupt.signal() {
         outcome.signal = Some(signal);
@@ -158,10 +161,12 @@ impl Run<'_> {
             }),
         );
 
+        let turns = Turns::new(tuning::at_once(self.host.config.remote.memory.bytes()));
+
         self.enter(outcome, Step::Upload);
         bucket.insist(self);
         let (works, export) = thread::scope(|scope| {
-            let (bucket, base) = (&bucket, base.as_ref());
+            let (bucket, base, turns) = (&bucket, base.as_ref(), &turns);
             let export = scope.spawn(|| confirm::export(self, bucket));
             let children: Vec<_> = examined
                 .into_iter()
@@ -176,6 +181,7 @@ impl Run<'_> {
                             name,
                             dataset,
                             share,
+                            turns,
                         }
                         .store(found)
                     })

@@ -81,6 +81,8 @@ pub struct Outcome {
     pub refused: Option<Refused>,
     /// The signal that asked us to stop.
     pub signal: Option<Signal>,
+    /// Whether a bug of ours ended it, or a machine on which no thread can be had.
+    pub panicked: bool,
     /// The stage that was reached.
     pub reached: Option<Step>,
     /// How long each step took.
@@ -180,6 +182,9 @@ fn failure(outcome: &Outcome) -> Option<Exit> {
         Some(Refused::Locked) => return Some(Exit::Locked),
         None => {}
     }
+    if outcome.panicked {
+        return Some(Exit::Unexpected);
+    }
     if !matches!(outcome.snapshot, Some(Ok(_))) {
         return Some(Exit::Snapshot);
     }
@@ -255,10 +260,13 @@ mod tests {
         let interrupt: Break = |outcome| outcome.signal = Some(Signal::SIGINT);
         let terminate: Break = |outcome| outcome.signal = Some(Signal::SIGTERM);
         let stopped: Break = |outcome| outcome.datasets[1].interrupted = true;
+        let panicked: Break = |outcome| outcome.panicked = true;
         let unmet: Break = |outcome| outcome.refused = Some(Refused::Unmet(Vec::new()));
         let locked: Break = |outcome| outcome.refused = Some(Refused::Locked);
         let table: &[(&[Break], u8)] = &[
             (&[], 0),
+            (&[panicked], 1),
+            (&[panicked, no_dataset], 1),
             (&[unmet], 3),
             (&[no_snapshot], 4),
             (&[no_dataset], 5),

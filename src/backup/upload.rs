@@ -15,7 +15,7 @@ use crate::config::{Dataset, DatasetName, Format};
 use crate::exec::{ChildError, Label, Step, Transfer};
 use crate::manifest;
 use crate::space::counted;
-use crate::threads::joined;
+use crate::threads::{Turns, joined};
 use crate::tools::rclone::args::{self, Sync};
 use crate::tools::rclone::tuning::{Files, Share, Tuning};
 use crate::tree::Tree;
@@ -44,6 +44,8 @@ pub struct Work<'a> {
     pub dataset: &'a Dataset,
     /// The memory for all uploads.
     pub share: Share,
+    /// How many go at once.
+    pub turns: &'a Turns,
 }
 
 impl Work<'_> {
@@ -97,9 +99,12 @@ impl Work<'_> {
         let mut listing = Listing::of(&found.tree);
         let (contents, upload, listed) = thread::scope(|scope| {
             let reader = scope.spawn(|| self.timed(Step::Contents, || self.read(found)));
-            let upload = self.timed(Step::Upload, || self.upload(files, prefix, &copies));
-            // Asked while the files may still be read.
-            let listed = upload.is_ok().then(|| self.list(&mut listing, prefix));
+            let (upload, listed) = self.turns.take(|| {
+                let upload = self.timed(Step::Upload, || self.upload(files, prefix, &copies));
+                // Asked while the files may still be read.
+                let listed = upload.is_ok().then(|| self.list(&mut listing, prefix));
+                (upload, listed)
+            });
             (joined(reader), upload, listed)
         });
         // Whoever swapped it while it was read may have swapped it for a forgery.
@@ -116,7 +121,10 @@ impl Work<'_> {
         let compared = listed
             .unwrap_or(Ok(()))
             .and_then(|()| listing.compare(&found.tree));
-        compared.or_else(|difference| self.mend(found, files, outcome, difference))
+        compared.or_else(|difference| {
+            self.turns
+                .take(|| self.mend(found, files, outcome, difference))
+        })
     }
 
     fn timed<T>(&self, step: Step, act: impl FnOnce() -> T) -> T {

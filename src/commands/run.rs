@@ -1,5 +1,7 @@
 //! `run`: one backup, or its plan.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use log::error;
 
 use super::{complain, print, print_json, worse};
@@ -14,7 +16,19 @@ use crate::timestamp::Timestamp;
 
 /// Makes it.
 pub fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
-    let (checks, ready) = preflight::prepare(host);
+    let prepare = || preflight::prepare(host);
+    let prepared = match args.dry_run {
+        true => Ok(prepare()),
+        // Where no thread can be had, a panic is how it shows; the verdict is this run's all the same.
+        false => catch_unwind(AssertUnwindSafe(prepare)),
+    };
+    let Ok((checks, ready)) = prepared else {
+        let outcome = Outcome {
+            panicked: true,
+            ..Outcome::default()
+        };
+        return end(host, args, timestamp, &outcome, None);
+    };
     let Some(ready) = ready else {
         if args.dry_run {
             complain(&checks);

@@ -91,6 +91,15 @@ pub fn sentence(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
 
 fn story(outcome: &Outcome) -> Vec<String> {
     let mut parts = Vec::new();
+    if outcome.panicked {
+        let stage = outcome
+            .reached
+            .map(|step| format!(" in stage {step}"))
+            .unwrap_or_default();
+        parts.push(format!(
+            "it ended unexpectedly{stage}: no thread could be had, or this is a bug; the reason stands above"
+        ));
+    }
     match &outcome.snapshot {
         Some(Err(error)) => parts.push(format!("the snapshot failed: {error}")),
         Some(Ok(snapshot))

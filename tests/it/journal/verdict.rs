@@ -165,3 +165,23 @@ fn a_plan_is_no_run_and_has_no_verdict() {
     assert_eq!(ran.code, Some(0), "{ran}");
     assert!(verdicts(&records).is_empty(), "{records:#?}");
 }
+
+/// A panic is how it shows; what stood in the state file was another run's.
+#[test]
+fn where_no_thread_can_be_had_there_is_one_all_the_same() {
+    let bed = bed();
+    crate::support::expect(&bed, &["run"], 0);
+    crate::support::a_new_second(&bed);
+    // Less than the stacks of the threads that listen to a child.
+    let plain = bed.cmd(&["run"]);
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", "ulimit -v 20000; exec \"$@\"", "bash"]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    let variables = plain.get_envs();
+    command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+    let ran = bed.run_cmd(&mut command).expect("it starts");
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.stderr.contains("no thread could be had"), "{ran}");
+    let state = bed.state().expect("a state file");
+    assert_eq!(state["exit_code"], 1, "{state:#}");
+}
