@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::exec::{Label, Step};
-use crate::manifest::{self, ExportRecord, Mark, Summary};
+use crate::manifest::{self, ExportRecord, LARGEST, Mark, Summary};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::{Answer, Rclone};
 
@@ -63,6 +63,9 @@ pub struct Row {
     pub remote: Option<bool>,
     /// What that amounts to.
     pub state: State,
+    /// Whether its manifest was left unread, since it is not one of the newest.
+    #[serde(skip)]
+    pub unread: bool,
     /// Number of files, where the manifest was read.
     pub files: Option<u64>,
     /// Their sizes in all.
@@ -83,6 +86,7 @@ impl Row {
             local: None,
             remote: Some(true),
             state: State::Foreign,
+            unread: false,
             files: None,
             bytes: None,
             export: None,
@@ -124,6 +128,11 @@ impl Remote {
         Ok(remote)
     }
 
+    /// Reads further back, until so many have been read in all.
+    pub fn read_on(&mut self, rclone: &Rclone, config: &Config, newest: usize) {
+        self.read_newest(rclone, &manifest::folder(&config.remote.prefix), newest);
+    }
+
     /// The prefixes that no mark and no manifest accounts for: the old script's, another tool's.
     ///
     /// # Errors
@@ -157,13 +166,15 @@ impl Remote {
                 Some((*timestamp, mark.name(*timestamp)))
             })
             .take(newest)
+            .filter(|(timestamp, _)| !self.summaries.contains_key(timestamp))
             .collect();
         if wanted.is_empty() {
             return;
         }
         let names: Vec<String> = wanted.iter().map(|(_, name)| name.clone()).collect();
-        let all =
-            Summary::read(|take| rclone.get_all(Label::new(Step::Preflight), folder, &names, take));
+        let all = Summary::read(u64::MAX, &mut |take| {
+            rclone.get_all(Label::new(Step::Preflight), folder, &names, take)
+        });
         for summary in all.unwrap_or_default() {
             self.summaries.insert(summary.head.timestamp, summary);
         }
@@ -174,7 +185,7 @@ impl Remote {
             }
             let key = format!("{folder}{name}");
             let mut failed = None;
-            let read = Summary::read(|take| {
+            let read = Summary::read(LARGEST, &mut |take| {
                 let fetched = rclone.get(Label::new(Step::Preflight), &key, take);
                 fetched.inspect_err(|error| failed = Some(format!("{error:#}")))
             });
@@ -242,6 +253,9 @@ pub fn merge(
                     () if remote.damaged.contains(&timestamp) => State::Incomplete,
                     () => state(marks, summary),
                 },
+                unread: summary.is_none()
+                    && marks.is_some_and(|marks| marks.iter().any(|mark| !mark.is_started()))
+                    && !remote.damaged.contains(&timestamp),
                 files: sum(|dataset| dataset.files),
                 bytes: sum(|dataset| dataset.bytes),
                 export: summary.and_then(|summary| summary.export.object.clone()),

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::env_file;
+use crate::interrupt::Interrupt;
 use crate::secret::{Redactor, Secret};
+use crate::small_file;
 
 /// The key's id, as Backblaze calls it.
 pub const KEY_ID: &str = "B2_KEY_ID";
@@ -38,6 +39,8 @@ const SECRETIVE: [&str; 16] = [
     "DSN",
     "CREDENTIALS",
 ];
+/// Bytes of an environment file.
+const LARGEST: u64 = 1 << 20;
 /// Shorter values of such variables are words like `true`, which would tear holes into every log.
 const SHORTEST: usize = 8;
 
@@ -67,6 +70,7 @@ pub fn find(
     environment: &Environment,
     flag: Option<&Path>,
     configured: &Path,
+    interrupt: &Interrupt,
 ) -> Result<Credentials, String> {
     let from_environment = |name: &str| {
         let value = environment
@@ -80,7 +84,7 @@ pub fn find(
     let mut looked = vec!["the environment".to_owned()];
     for (path, required) in files(environment, flag, configured) {
         let shown = path.display().to_string();
-        let text = match fs::read(&path) {
+        let text = match small_file::read_or_receive(&path, LARGEST, interrupt) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && !required => {
                 looked.push(format!("{shown} (not there)"));
@@ -100,16 +104,24 @@ pub fn find(
                 .filter(|secret| !secret.expose().is_empty())
                 .cloned()
         };
-        if let Some(found) = pair(&shown, get, variables.clone())? {
+        let hint = match file.ignored.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; lines {:?} assign nothing: write NAME=value, without `export` and without a byte order mark",
+                file.ignored
+            ),
+        };
+        let found = pair(&shown, get, variables.clone());
+        if let Some(found) = found.map_err(|error| error + &hint)? {
             return Ok(Credentials {
                 file: Some(path),
                 ..found
             });
         }
-        looked.push(match file.ignored.is_empty() {
-            true => format!("{shown} (has neither)"),
-            false => format!("{shown} (has neither; lines {:?} assign nothing: write NAME=value, without `export`)", file.ignored),
-        });
+        if required {
+            return Err(format!("{shown} has neither {KEY_ID} nor {APP_KEY}{hint}"));
+        }
+        looked.push(format!("{shown} (has neither{hint})"));
     }
     Err(format!(
         "{KEY_ID} and {APP_KEY} were found in none of: {}",
@@ -195,6 +207,8 @@ pub fn redactor(environment: &Environment, credentials: Option<&Credentials>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
@@ -202,6 +216,14 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect()
+    }
+
+    fn look(
+        environment: &Environment,
+        flag: Option<&Path>,
+        configured: &Path,
+    ) -> Result<Credentials, String> {
+        find(environment, flag, configured, &Interrupt::default())
     }
 
     fn origin(found: Result<Credentials, String>) -> String {
@@ -221,16 +243,16 @@ mod tests {
             environment(&[("CREDENTIALS_DIRECTORY", dir.path().to_str().expect("UTF-8"))]);
         let none = environment(&[]);
         assert_eq!(
-            origin(find(&both, Some(&flag), &configured)),
+            origin(look(&both, Some(&flag), &configured)),
             "the environment"
         );
         assert_eq!(
-            origin(find(&systemd, Some(&flag), &configured)),
+            origin(look(&systemd, Some(&flag), &configured)),
             flag.display().to_string()
         );
-        assert!(origin(find(&systemd, None, &configured)).ends_with(CREDENTIAL));
+        assert!(origin(look(&systemd, None, &configured)).ends_with(CREDENTIAL));
         assert_eq!(
-            origin(find(&none, None, &configured)),
+            origin(look(&none, None, &configured)),
             configured.display().to_string()
         );
     }
@@ -238,7 +260,7 @@ mod tests {
     #[test]
     fn half_a_pair_is_an_error_that_names_the_other_half() {
         let half = environment(&[(KEY_ID, "x")]);
-        let error = origin(find(&half, None, Path::new("/nonexistent")));
+        let error = origin(look(&half, None, Path::new("/nonexistent")));
         assert!(
             error.contains("has B2_KEY_ID but not B2_APP_KEY"),
             "{error}"
@@ -247,7 +269,7 @@ mod tests {
 
     #[test]
     fn no_keys_at_all_says_where_they_were_looked_for() {
-        let error = origin(find(&environment(&[]), None, Path::new("/nonexistent/env")));
+        let error = origin(look(&environment(&[]), None, Path::new("/nonexistent/env")));
         assert!(error.contains("/nonexistent/env (not there)"), "{error}");
     }
 

@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use log::{info, warn};
 
 use crate::catalog::Remote;
 use crate::config::DatasetName;
 use crate::exec::{Label, Step};
 use crate::host::Host;
-use crate::manifest::{self, Mark, Nonce, Source, Started, Summary};
+use crate::manifest::{self, LARGEST, Mark, Nonce, Source, Started, Summary};
 use crate::retention::{self, Candidate, Policy, Row, Standing};
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
@@ -145,7 +145,7 @@ impl<'a> Expiry<'a> {
                 let summaries = self.read_each(
                     &folder,
                     &names(&|one| *one == mark),
-                    Summary::read_one,
+                    Summary::read,
                     |summary| mark.name(summary.head.timestamp),
                 )?;
                 let read = summaries.iter().map(|summary| summary.head.timestamp);
@@ -186,14 +186,16 @@ impl<'a> Expiry<'a> {
         &self,
         folder: &str,
         names: &[String],
-        parse: impl Fn(Source<'_>) -> Result<Vec<T>>,
+        parse: impl Fn(u64, Source<'_>) -> Result<Vec<T>>,
         name_of: impl Fn(&T) -> String,
     ) -> Result<Vec<T>> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let label = || Label::new(Step::Retention);
-        let all = parse(&mut |take| self.rclone.get_all(label(), folder, names, take));
+        let all = parse(u64::MAX, &mut |take| {
+            self.rclone.get_all(label(), folder, names, take)
+        });
         let each_once = |all: &Vec<T>| {
             let found: BTreeSet<String> = all.iter().map(&name_of).collect();
             all.len() == names.len() && names.iter().all(|name| found.contains(name))
@@ -203,18 +205,24 @@ impl<'a> Expiry<'a> {
         }
         let mut all = Vec::new();
         for name in names {
-            if let Some(signal) = self.host.interrupt.signal() {
-                bail!("stopped because we received {signal}");
-            }
-            let mut text = Vec::new();
-            self.rclone
-                .get(label(), &format!("{folder}{name}"), &mut |bytes| {
-                    text.extend_from_slice(bytes)
-                })?;
-            let one = parse(&mut |take| {
-                take(&text);
-                Ok(())
+            self.host.interrupt.check()?;
+            let key = format!("{folder}{name}");
+            let mut failed = None;
+            let one = parse(LARGEST, &mut |take| {
+                let fetched = self.rclone.get(label(), &key, take);
+                fetched.map_err(|error| {
+                    failed = Some(error);
+                    anyhow!("it was not fetched")
+                })
             });
+            if let Some(error) = failed {
+                // Another host of this prefix has its own retention, and its own hour.
+                if self.rclone.stat(label(), &key)?.is_some() {
+                    return Err(error);
+                }
+                info!(step = "retention"; "{key} went meanwhile");
+                continue;
+            }
             match one {
                 Ok(one) if one.len() == 1 && name_of(&one[0]) == *name => all.extend(one),
                 Ok(_) => {

@@ -44,7 +44,7 @@ impl Host {
         interrupt: Interrupt,
         sink: Arc<dyn Fn(Event) + Send + Sync>,
     ) -> Self {
-        let credentials = credentials::find(&environment, env_file, &config.env_file);
+        let credentials = credentials::find(&environment, env_file, &config.env_file, &interrupt);
         let redactor = credentials::redactor(&environment, credentials.as_ref().ok());
         let programs = Programs::find(
             &config,

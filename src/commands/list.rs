@@ -55,8 +55,11 @@ pub fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
     }
     let printed = if args.json.json {
         print_json(&rows)
+    } else if rows.is_empty() && exit != Exit::Done {
+        // Why there is nothing to show has been said.
+        exit
     } else {
-        print(&table(&rows, exit))
+        print(&table(&rows))
     };
     worse(exit, printed)
 }
@@ -125,15 +128,20 @@ fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, String> {
     }
 }
 
-fn table(rows: &[Row], exit: Exit) -> String {
+fn table(rows: &[Row]) -> String {
+    let dash = || "-".to_owned();
+    let locals = rows.iter().filter_map(|row| row.local.as_ref());
+    let wide = locals
+        .map(|local| local.chars().count())
+        .fold(28, usize::max);
     let mut lines = vec![format!(
-        "{:20}  {:>8}  {:28}  {:6}  {:10}  {:>7}  {:>10}  {:6}  HOST",
+        "{:20}  {:>8}  {:wide$}  {:6}  {:10}  {:>7}  {:>10}  {:6}  HOST",
         "TIMESTAMP", "AGE", "LOCAL", "REMOTE", "STATE", "FILES", "SIZE", "EXPORT"
     )];
-    let dash = || "-".to_owned();
     for row in rows {
+        let unknown = || if row.unread { "?" } else { "-" }.to_owned();
         let line = format!(
-            "{:20}  {:>8}  {:28}  {:6}  {:10}  {:>7}  {:>10}  {:6}  {}",
+            "{:20}  {:>8}  {:wide$}  {:6}  {:10}  {:>7}  {:>10}  {:6}  {}",
             row.timestamp.map_or_else(
                 || shown(row.prefix.as_bytes()),
                 |timestamp| timestamp.to_string()
@@ -146,17 +154,19 @@ fn table(rows: &[Row], exit: Exit) -> String {
                 None => "?",
             },
             row.state.as_str(),
-            row.files.map_or_else(dash, |files| files.to_string()),
+            row.files.map_or_else(unknown, |files| files.to_string()),
             row.bytes
-                .map_or_else(dash, |bytes| Bytes(bytes).to_string()),
-            row.export.as_ref().map_or("-", |_| "yes"),
+                .map_or_else(unknown, |bytes| Bytes(bytes).to_string()),
+            row.export
+                .as_ref()
+                .map_or_else(unknown, |_| "yes".to_owned()),
             row.host
                 .as_ref()
-                .map_or_else(dash, |host| shown(host.as_bytes())),
+                .map_or_else(unknown, |host| shown(host.as_bytes())),
         );
         lines.push(line);
     }
-    if rows.is_empty() && exit == Exit::Done {
+    if rows.is_empty() {
         lines.push("no snapshot and no backup".to_owned());
     }
     lines.join("\n")

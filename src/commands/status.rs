@@ -12,7 +12,7 @@ use crate::catalog::{NEWEST, Remote};
 use crate::cli::Status as Args;
 use crate::exec::{Label, Step};
 use crate::host::Host;
-use crate::manifest::{ExportRecord, Mark};
+use crate::manifest::{ExportRecord, LARGEST, Mark, Summary};
 use crate::preflight;
 use crate::report::{LARGEST_STATE, Last};
 use crate::retention::Standing;
@@ -35,6 +35,9 @@ pub enum Level {
     /// It cannot be told.
     Unknown = 3,
 }
+
+/// How many manifests are read at the most to find one of ours.
+const FURTHER: usize = 200;
 
 /// For whatever `status` cannot determine, bad usage included.
 pub const UNKNOWN: u8 = Level::Unknown as u8;
@@ -122,7 +125,7 @@ impl Status {
                 );
             }
         };
-        let remote = match Remote::ask(&rclone, &host.config, NEWEST) {
+        let mut remote = match Remote::ask(&rclone, &host.config, NEWEST) {
             Ok(remote) => remote,
             Err(problem) => {
                 return self.say(
@@ -153,11 +156,25 @@ impl Status {
             );
         };
         // Hosts that share a prefix: another one's backup is none of this one.
-        let ours = complete.range(..=now).rfind(|timestamp| {
-            let summary = remote.summaries.get(timestamp);
-            summary.is_some_and(|summary| summary.head.host == host.name)
-        });
-        let newest = ours.copied().unwrap_or(newest);
+        let ours = |remote: &Remote| {
+            let is_ours = |timestamp: &&Timestamp| {
+                let summary = remote.summaries.get(timestamp);
+                summary.is_some_and(|summary| summary.head.host == host.name)
+            };
+            complete.range(..=now).rfind(is_ours).copied()
+        };
+        if ours(&remote).is_none() {
+            // As many as may be young enough: one of them may be ours.
+            let age = i64::try_from(args.max_age.as_duration().as_secs()).unwrap_or(i64::MAX);
+            let young = remote
+                .marks
+                .keys()
+                .filter(|at| now.unix() - at.unix() <= age);
+            let young = young.count().min(FURTHER);
+            remote.read_on(&rclone, &host.config, young);
+        }
+        let found = ours(&remote);
+        let newest = found.unwrap_or(newest);
         let since = (Bound::Excluded(newest), Bound::Included(now));
         if let Some(bad) = remote.damaged.range(since).next_back() {
             let text = format!("the manifest of {bad} cannot be read, so that is no backup");
@@ -187,11 +204,16 @@ impl Status {
             self.say(Level::Critical, "it holds no dataset".to_owned());
         }
         if summary.head.host != host.name {
+            // A host that makes backups has none that is young enough; one that makes none may ask, too.
+            let level = match host.config.report.state_file.exists() {
+                true => Level::Critical,
+                false => Level::Warning,
+            };
             let text = format!(
                 "it is of the host {}, and none of the newest is of {}",
                 summary.head.host, host.name
             );
-            self.say(Level::Warning, text);
+            self.say(level, text);
         }
         if summary.export.outcome == ExportRecord::FAILED {
             let why = summary.export.error.unwrap_or_default();
@@ -218,10 +240,13 @@ impl Status {
         rclone: &crate::tools::rclone::Rclone,
         host: &Host,
         timestamp: Timestamp,
-    ) -> Option<crate::manifest::Summary> {
+    ) -> Option<Summary> {
         let key = Mark::Complete.key(&host.config.remote.prefix, timestamp);
-        let read =
-            crate::manifest::Summary::read(|take| rclone.get(Label::new(Step::Report), &key, take));
+        let mut unread = false;
+        let read = Summary::read(LARGEST, &mut |take| {
+            let fetched = rclone.get(Label::new(Step::Report), &key, take);
+            fetched.inspect_err(|_| unread = true)
+        });
         match read {
             Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => one.pop(),
             Ok(_) => {
@@ -232,10 +257,12 @@ impl Status {
                 None
             }
             Err(problem) => {
-                self.say(
-                    Level::Critical,
-                    format!("{key} cannot be read: {problem:#}"),
-                );
+                // A server that does not answer just now says nothing of the backup.
+                let (level, how) = match unread {
+                    true => (Level::Unknown, "could not be fetched"),
+                    false => (Level::Critical, "cannot be read"),
+                };
+                self.say(level, format!("{key} {how}: {problem:#}"));
                 None
             }
         }

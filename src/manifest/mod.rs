@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::timestamp::Timestamp;
 use crate::tree::{LeftOut, Tree};
 pub use mark::{Mark, Nonce, dataset_prefix, folder};
-pub use stored::{Stored, StoredTree};
+pub use stored::{LARGEST, Stored, StoredTree};
 pub use stream::Source;
 pub use summary::{DatasetSummary, Summary};
 

@@ -22,7 +22,7 @@ use crate::tools::rclone::parse_md5;
 use crate::tree::{Node, NodeKind, Tree, shown};
 
 /// A manifest has some 250 bytes a file; nobody's memory has two million of them.
-const LARGEST: u64 = 512 << 20;
+pub const LARGEST: u64 = 512 << 20;
 /// `PATH_MAX` of Linux.
 const PATH_MAX: usize = 4096;
 /// `NAME_MAX` of Linux.

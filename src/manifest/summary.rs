@@ -78,29 +78,22 @@ pub struct DatasetSummary {
 }
 
 impl Summary {
-    /// Reads every manifest in what `source` gives to the function that it is called with.
+    /// Reads every manifest in what `source` gives to the function that it is called with; of one that is asked for
+    /// alone no more than [`LARGEST`](super::LARGEST) bytes.
     ///
     /// # Errors
     /// What `source` says, or where something is no manifest, or one of another major version.
-    pub fn read(source: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<()>) -> Result<Vec<Self>> {
-        stream::parse(u64::MAX, source, Self::parse)
-    }
-
-    /// The same, from a source that may be called with `&mut`.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    pub fn read_one(source: stream::Source<'_>) -> Result<Vec<Self>> {
-        Self::read(|take| source(take))
+    pub fn read(limit: u64, source: stream::Source<'_>) -> Result<Vec<Self>> {
+        stream::parse(limit, |take| source(take), Self::parse)
     }
 
     /// The same for started marks.
     ///
     /// # Errors
     /// What `source` says, or where something is no mark.
-    pub fn read_mark(source: stream::Source<'_>) -> Result<Vec<Started>> {
+    pub fn read_mark(limit: u64, source: stream::Source<'_>) -> Result<Vec<Started>> {
         stream::parse(
-            u64::MAX,
+            limit,
             |take| source(take),
             |reader| {
                 let marks = serde_json::Deserializer::from_reader(reader).into_iter::<Started>();
@@ -133,7 +126,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Vec<Summary>> {
-        Summary::read(|take| {
+        Summary::read(u64::MAX, &mut |take| {
             text.as_bytes().chunks(7).for_each(take);
             Ok(())
         })

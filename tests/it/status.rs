@@ -339,6 +339,41 @@ fn another_hosts_backup_is_none_of_ours() -> Result<()> {
 }
 
 #[test]
+fn a_manifest_that_is_not_fetched_just_now_is_unknown_and_not_critical() -> Result<()> {
+    let bed = bed();
+    impatient(&bed);
+    backup(&bed);
+    let relay = bed.relay()?;
+    relay.rule(Rule::on("GET").path("Z.json").status(503));
+    status(&bed, &[], 3, &["could not be fetched"]);
+    Ok(())
+}
+
+/// However many another host has made since.
+#[test]
+fn a_host_whose_backups_have_stopped_is_critical() -> Result<()> {
+    let bed = plain(Rclone::New);
+    let ours = backup(&bed);
+    let older = days_ago(40);
+    put(&bed, "", &older, &this_host());
+    for key in bed.keys()?.iter().filter(|key| key.contains(&ours)) {
+        bed.s3().delete(bed.bucket(), key)?;
+    }
+    for day in 0..25 {
+        if day == 20 {
+            status(&bed, &["--max-age", "7d"], 2, &["of the host other"]);
+        }
+        let at = days_ago(day);
+        store(&bed, "", &at, &manifest("", &at, "other"));
+    }
+    status(&bed, &["--max-age", "7d"], 2, &["of the host other"]);
+    let says = format!("the newest complete backup is {older}");
+    status(&bed, &["--max-age", "41d"], 0, &[&says]);
+    status(&bed, &["--max-age", "39d"], 2, &["of the host other"]);
+    Ok(())
+}
+
+#[test]
 fn a_newer_manifest_that_cannot_be_read_is_critical_though_an_older_one_is_fresh() -> Result<()> {
     let bed = plain(Rclone::Old);
     put(&bed, "", &days_ago(2), &this_host());

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::Bed;
 use testbed::process::free_port;
 use testbed::relay::Rule;
 
 use super::{everything, fields, json};
-use crate::support::{bed, expect, impatient};
+use crate::restore::by_hand::{manifest, store};
+use crate::support::{bed, days_ago, expect, impatient};
 
 const HEADER: &str = "TIMESTAMP                  AGE  LOCAL                         REMOTE  STATE         FILES        SIZE  EXPORT  HOST";
 
@@ -213,7 +214,9 @@ fn where_nothing_could_be_looked_at_nothing_is_said_to_be_there_or_not() {
     let bed = bed();
     fs::remove_file(bed.env_path()).expect("removed");
     let ran = expect(&bed, &["list"], 3);
-    assert_eq!(ran.stdout, format!("{HEADER}\n"), "{ran}");
+    assert_eq!(ran.stdout, "", "{ran}");
+    let ran = expect(&bed, &["list", "--json"], 3);
+    assert_eq!(json(&ran), json!([]), "{ran}");
 }
 
 #[test]
@@ -292,4 +295,55 @@ fn credentials_that_are_missing_are_told_with_the_remedy_and_the_snapshots() {
         ran.stderr.contains("set B2_KEY_ID and B2_APP_KEY, both"),
         "{ran}"
     );
+}
+
+/// Whether the export is in it stands in the manifest.
+#[test]
+fn what_stands_in_a_manifest_that_was_not_read_is_a_question_mark() {
+    let bed = bed();
+    let backups: Vec<String> = (1..=21).map(days_ago).collect();
+    for timestamp in &backups {
+        let mut manifest = manifest("", timestamp, "h");
+        manifest["export"] =
+            json!({"outcome": "failed", "object": null, "size": null, "error": "no"});
+        store(&bed, "", timestamp, &manifest);
+    }
+    let cells = |args: &[&str], timestamp: &str| -> Vec<String> {
+        let ran = expect(&bed, args, 0);
+        let line = ran.stdout.lines().find(|line| line.starts_with(timestamp));
+        let words = line.expect("a row").split_whitespace().skip(5);
+        words.map(str::to_owned).collect()
+    };
+    let (newest, last) = (&backups[0], &backups[20]);
+    assert_eq!(
+        cells(&["list"], newest),
+        ["no-export", "2", "42", "B", "-", "h"]
+    );
+    assert_eq!(cells(&["list"], last), ["complete", "?", "?", "?", "?"]);
+    assert_eq!(
+        cells(&["list", "--all"], last),
+        cells(&["list"], newest),
+        "with --all it is read"
+    );
+}
+
+#[test]
+fn a_long_reason_moves_the_columns_of_all_rows() {
+    let bed = bed();
+    let timestamp = backup(&bed, 0);
+    let other = bed.disk().path().join("other");
+    bed.disk().subvolume(&other).expect("a subvolume");
+    let name = format!("persist-{}", days_ago(1));
+    let at = bed.snapshot_dir().join(name);
+    bed.disk()
+        .snapshot(&other, &at, true)
+        .expect("another one's");
+    let ran = expect(&bed, &["list"], 0);
+    let column = |of: &str, word: &str| {
+        let line = ran.stdout.lines().find(|line| line.starts_with(of));
+        line.and_then(|line| line.find(word)).expect("a column")
+    };
+    let header = column("TIMESTAMP", "STATE");
+    assert_eq!(column(&timestamp, "complete"), header, "{ran}");
+    assert_eq!(column(&days_ago(1)[..10], "local only"), header, "{ran}");
 }

@@ -2,10 +2,12 @@
 
 use anyhow::Result;
 use serde_json::Value;
+use testbed::relay::Rule;
 
 use super::{keys_with, line, prune, remote};
+use crate::restore::SOON;
 use crate::restore::by_hand::{data, export_of, mark, prefixes, put, this_host};
-use crate::support::{days_ago, expect};
+use crate::support::{a_new_second, days_ago, expect};
 
 #[test]
 fn without_prefixes_another_hosts_backups_stay() -> Result<()> {
@@ -111,5 +113,37 @@ fn with_prefixes_they_do_not_even_see_each_other() -> Result<()> {
     };
     let ran = expect(&bed, &["run"], 0);
     assert_eq!(others(bed.keys()?), others(expected), "{ran}");
+    Ok(())
+}
+
+#[test]
+fn what_another_host_deletes_meanwhile_does_not_keep_ours_alive() -> Result<()> {
+    let bed = remote();
+    let [ours, theirs] = [101, 100].map(days_ago);
+    expect(&bed, &["run"], 0);
+    put(&bed, "", &theirs, "other");
+    put(&bed, "", &ours, &this_host());
+    std::fs::write(bed.dataset("falkordb").join("new"), "something new")?;
+    let relay = bed.relay()?;
+    let held = relay.rule(Rule::on("PUT").path("/falkordb-").stall());
+    a_new_second(&bed);
+    let mut run = bed.spawn(&["run"])?;
+    run.wait_until("the upload", SOON, |_| relay.hits(held) > 0)?;
+    for key in keys_with(&bed, &theirs) {
+        bed.s3().delete(bed.bucket(), &key)?;
+    }
+    relay.clear();
+    let ran = run.wait_timeout(SOON)?;
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(keys_with(&bed, &ours), [""; 0], "{ran}");
+    assert!(ran.stderr.contains("went meanwhile"), "{ran}");
+
+    // One that is there and cannot be read is another matter: nothing is known.
+    put(&bed, "", &ours, &this_host());
+    put(&bed, "", &theirs, "other");
+    let manifest = format!("manifests/{theirs}.json");
+    relay.rule(Rule::on("GET").path(&manifest).status(403));
+    expect(&bed, &["prune", "--remote"], 7);
+    assert_eq!(keys_with(&bed, &ours).len(), 4);
     Ok(())
 }

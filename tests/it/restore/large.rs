@@ -84,6 +84,27 @@ fn more_than_512_mib_are_refused_in_little_memory() -> Result<()> {
     Ok(())
 }
 
+/// Beside one that cannot be read, each is read alone.
+#[test]
+fn a_damaged_manifest_does_not_make_retention_hold_the_others_in_memory() -> Result<()> {
+    let bed = bed()?;
+    let honest = manifest("", AT, "other").to_string();
+    write(&bed, |file| {
+        file.write_all(b"{\"novelty\":[0")?;
+        repeat(file, ",0", 100 << 20)?;
+        file.write_all(b"],")?;
+        file.write_all(&honest.as_bytes()[1..])
+    })?;
+    let damaged = "manifests/2025-01-02T00-00-00Z.json";
+    bed.s3().put(bed.bucket(), damaged, b"{}")?;
+    bed.set("retention.remote_days", 90)?;
+    let (ran, most) = watched(&bed, &["prune", "--remote", "--dry-run"])?;
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(ran.stdout.contains("of the host other"), "{ran}");
+    assert!(most > 0 && most < MODEST, "{most} KiB: {ran}");
+    Ok(())
+}
+
 #[test]
 fn fields_that_nobody_knows_take_no_memory() -> Result<()> {
     let bed = bed()?;
