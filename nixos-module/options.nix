@@ -283,7 +283,7 @@ in
               "Whether unchanged files are copied on the server instead of being sent.";
           bandwidth =
             option (types.nullOr types.str) null
-              "rclone's `--bwlimit`, such as `08:00,1M 23:00,off`.";
+              "rclone's `--bwlimit`, such as `08:00,1M 23:00,off`; for each dataset's rclone, and those go side by side.";
           memory = option types.str "256M" "For all rclones together; decides how much goes at once.";
           extra_args = option (types.listOf types.str) [ ] "Further rclone flags, from an allow-list.";
         }) { } "The bucket, and how rclone is run.";

@@ -136,7 +136,8 @@ impl Report<'_> {
         .ok();
         text += "\
             Times are medians, with the quickest and the slowest run. The multiples say how long a run takes,\n\
-            measured by (a), (c) and (e). CPU time and memory are those of all of a rival's processes. (a) sends\n\
+            measured by (a), (c) and (e). CPU time and memory are those of all of a rival's processes; a program's\n\
+            own file counts once in the memory, however many of them run it. (a) sends\n\
             everything each time: its first backup stands for all its works. (e) is the bytes that have changed\n\
             over the rate, and two round trips; on loopback it is `cp` of the same files.\n";
         text += &self.overview();

@@ -43,7 +43,7 @@ impl Route {
     pub fn amount(self, effort: Effort) -> Amount {
         let (large_mib, files) = match (self, effort) {
             (Self::Loopback, Effort::Full) => (2048, 20_000),
-            (Self::Far, Effort::Full) => (256, 200),
+            (Self::Far, Effort::Full) => (256, 400),
             (Self::Near, Effort::Full) => (32, 200),
             (Self::Loopback, Effort::Quick) => (128, 500),
             (Self::Far, Effort::Quick) => (48, 40),
