@@ -166,7 +166,9 @@ impl Remote {
                 Some((*timestamp, mark.name(*timestamp)))
             })
             .take(newest)
-            .filter(|(timestamp, _)| !self.summaries.contains_key(timestamp))
+            .filter(|(timestamp, _)| {
+                !self.summaries.contains_key(timestamp) && !self.damaged.contains(timestamp)
+            })
             .collect();
         if wanted.is_empty() {
             return;
@@ -176,6 +178,7 @@ impl Remote {
             rclone.get_all(Label::new(Step::Preflight), folder, &names, take)
         });
         for summary in all.unwrap_or_default() {
+            self.unread.remove(&summary.head.timestamp);
             self.summaries.insert(summary.head.timestamp, summary);
         }
         for (timestamp, name) in wanted {
@@ -196,6 +199,7 @@ impl Remote {
             }
             match read {
                 Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => {
+                    self.unread.remove(&timestamp);
                     self.summaries
                         .extend(one.pop().map(|summary| (timestamp, summary)));
                 }

@@ -37,7 +37,7 @@ use crate::snapshots;
 use crate::space::{Bytes, Space, counted};
 use crate::threads::{Turns, joined};
 use crate::timestamp::Timestamp;
-use crate::tools::rclone::tuning::{self, Files, Share};
+use crate::tools::rclone::tuning::{Files, Share};
 use crate::tree::Tree;
 use bucket::Bucket;
 pub use bucket::same_clock;
@@ -161,7 +161,7 @@ impl Run<'_> {
             }),
         );
 
-        let turns = Turns::new(tuning::at_once(self.host.config.remote.memory.bytes()));
+        let turns = Turns::new(share.at_once());
 
         self.enter(outcome, Step::Upload);
         bucket.insist(self);

@@ -1,5 +1,6 @@
 //! A dataset's way to the bucket: uploaded while it is read, then compared with what the bucket lists.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use log::info;
@@ -77,7 +78,14 @@ impl Work<'_> {
         };
         (outcome.files, outcome.bytes) = found.tree.totals();
         outcome.warnings.append(&mut found.warnings);
-        if let Err((step, error)) = self.transfer(&mut found, &mut outcome) {
+        // Where no thread can be had for one dataset, the others are stored all the same.
+        let transferred =
+            catch_unwind(AssertUnwindSafe(|| self.transfer(&mut found, &mut outcome)));
+        let transferred = transferred.unwrap_or_else(|_| {
+            let what = "it ended unexpectedly: no thread could be had, or this is a bug; the reason stands above";
+            Err((Step::Upload, what.to_owned()))
+        });
+        if let Err((step, error)) = transferred {
             outcome.interrupted = self.run.host.interrupt.signal().is_some();
             outcome.fail(step, error);
         }
@@ -90,11 +98,11 @@ impl Work<'_> {
         outcome: &mut DatasetOutcome,
     ) -> Result<(), (Step, String)> {
         let files = Files::of(&found.tree);
-        let copies = match self.bucket.open() {
+        let copies = self.turns.take(|| match self.bucket.open() {
             Ok(()) => copies::choose(self.run, self.bucket, self.base, self.name, &found.tree),
             // The upload says why.
             Err(_) => Vec::new(),
-        };
+        });
         let prefix = outcome.prefix.as_str();
         let mut listing = Listing::of(&found.tree);
         let (contents, upload, listed) = thread::scope(|scope| {

@@ -221,7 +221,11 @@ fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
             Exit::Difference
         }
         (None, Failure::Other(problem)) => {
-            error!("nothing was put in place: {problem:#}; {as_it_was}");
+            let nothing = match destination.is_half_placed() {
+                true => "it was not put in place",
+                false => "nothing was put in place",
+            };
+            error!("{nothing}: {problem:#}; {as_it_was}");
             Exit::Unexpected
         }
     }

@@ -176,6 +176,13 @@ impl Status {
         let found = ours(&remote);
         let newest = found.unwrap_or(newest);
         let since = (Bound::Excluded(newest), Bound::Included(now));
+        // It may be ours, and young enough: whatever an older one shows is no reason to call anybody.
+        let since_ours = (found.map_or(Bound::Unbounded, Bound::Excluded), since.1);
+        let unread = remote.unread.range(since_ours).next_back();
+        if let Some(unread) = unread {
+            let text = format!("the manifest of {unread} could not be fetched just now");
+            self.say(Level::Unknown, text);
+        }
         if let Some(bad) = remote.damaged.range(since).next_back() {
             let text = format!("the manifest of {bad} cannot be read, so that is no backup");
             self.say(Level::Critical, text);
@@ -189,10 +196,11 @@ impl Status {
         match u64::try_from(seconds)
             .is_ok_and(|seconds| seconds > args.max_age.as_duration().as_secs())
         {
-            true => self.say(
+            true if unread.is_none() => self.say(
                 Level::Critical,
                 format!("{text}, older than {}", args.max_age),
             ),
+            true => self.messages.push(text),
             false => self.messages.push(text),
         }
         let summary = match remote.summaries.get(&newest) {
@@ -205,7 +213,7 @@ impl Status {
         }
         if summary.head.host != host.name {
             // A host that makes backups has none that is young enough; one that makes none may ask, too.
-            let level = match host.config.report.state_file.exists() {
+            let level = match host.config.report.state_file.exists() && unread.is_none() {
                 true => Level::Critical,
                 false => Level::Warning,
             };

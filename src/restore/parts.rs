@@ -11,7 +11,10 @@ use super::{Failure, Part, Source, apply, fetch};
 use crate::host::Host;
 use crate::threads::joined;
 use crate::tools::rclone::Rclone;
-use crate::tools::rclone::tuning::{self, Files, Share};
+use crate::tools::rclone::tuning::{Files, Share};
+
+/// So many are copied out of a snapshot at once.
+const MOST_COPIED: usize = 8;
 
 /// Fetches all parts side by side, as a run stores them, and checks each when it is there; what arrived damaged is
 /// fetched once more.
@@ -42,24 +45,37 @@ pub fn fetched(
         looked
     };
     // No more at once than there is memory for: a manifest may name any number of them.
-    let at_once = tuning::at_once(host.config.remote.memory.bytes()).min(parts.len());
+    let at_once = match rclone {
+        Some(_) => share.at_once(),
+        None => MOST_COPIED,
+    };
     let next = AtomicUsize::new(0);
     let work = || {
         let mut looked = Vec::new();
-        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            looked.push((part, look(part)));
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = parts.get(at) else {
+                return looked;
+            };
+            looked.push((at, look(part)));
         }
-        looked
     };
-    let looked: Vec<_> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+    let mut looked: Vec<_> = thread::scope(|scope| {
+        let workers = (0..at_once.min(parts.len())).map(|_| scope.spawn(work));
+        let workers: Vec<_> = workers.collect();
         workers.into_iter().flat_map(joined).collect()
     });
+    looked.sort_by_key(|(at, _)| *at);
     let mut all = Ok(());
-    for (part, looked) in looked {
+    for (at, looked) in looked {
+        let part = &parts[at];
         let one = looked
-            .map_err(|error| Failure::Other(error.context(part.name.clone())))
-            .and_then(|looked| settle(host, part, looked, stage, fetch));
+            .map_err(Failure::Other)
+            .and_then(|looked| settle(host, part, looked, stage, fetch))
+            .map_err(|failure| match failure {
+                Failure::Other(error) => Failure::Other(error.context(part.name.clone())),
+                difference => difference,
+            });
         all = both(all, one);
     }
     all
@@ -81,12 +97,12 @@ fn settle(
             warn!(step = "restore", dataset = name; "{name}: all of it is here, and yet: {error:#}");
             return Ok(());
         }
-        (Some(error), false) => return Err(error.context(name.to_owned()).into()),
+        (Some(error), false) => return Err(error.into()),
         (None, false) => {}
     }
     warn!(step = "restore", dataset = name; "{name}: {}; fetching it again", differences.join("; "));
     if let Some(error) = fetch(part)? {
-        return Err(error.context(name.to_owned()).into());
+        return Err(error.into());
     }
     let differences = check(host, part, stage)?;
     match differences.is_empty() {

@@ -1,5 +1,7 @@
 //! `status`: the codes and the one line of a monitoring plug-in.
 
+mod hosts;
+
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -320,25 +322,6 @@ fn a_user_without_privileges_can_ask() -> Result<()> {
 }
 
 #[test]
-fn another_hosts_backup_is_none_of_ours() -> Result<()> {
-    let bed = plain(Rclone::Old);
-    let (ours, theirs) = (days_ago(2), days_ago(1));
-    put(&bed, "", &ours, &this_host());
-    put(&bed, "", &theirs, "other");
-    let says = format!("the newest complete backup is {ours}");
-    status(&bed, &["--max-age", "3d"], 0, &[&says]);
-    status(&bed, &["--max-age", "36h"], 2, &["older than"]);
-    // Seen from a machine that makes none.
-    for key in bed.keys()? {
-        if key.contains(&ours) {
-            bed.s3().delete(bed.bucket(), &key)?;
-        }
-    }
-    status(&bed, &["--max-age", "3d"], 1, &["of the host other"]);
-    Ok(())
-}
-
-#[test]
 fn a_manifest_that_is_not_fetched_just_now_is_unknown_and_not_critical() -> Result<()> {
     let bed = bed();
     impatient(&bed);
@@ -346,30 +329,6 @@ fn a_manifest_that_is_not_fetched_just_now_is_unknown_and_not_critical() -> Resu
     let relay = bed.relay()?;
     relay.rule(Rule::on("GET").path("Z.json").status(503));
     status(&bed, &[], 3, &["could not be fetched"]);
-    Ok(())
-}
-
-/// However many another host has made since.
-#[test]
-fn a_host_whose_backups_have_stopped_is_critical() -> Result<()> {
-    let bed = plain(Rclone::New);
-    let ours = backup(&bed);
-    let older = days_ago(40);
-    put(&bed, "", &older, &this_host());
-    for key in bed.keys()?.iter().filter(|key| key.contains(&ours)) {
-        bed.s3().delete(bed.bucket(), key)?;
-    }
-    for day in 0..25 {
-        if day == 20 {
-            status(&bed, &["--max-age", "7d"], 2, &["of the host other"]);
-        }
-        let at = days_ago(day);
-        store(&bed, "", &at, &manifest("", &at, "other"));
-    }
-    status(&bed, &["--max-age", "7d"], 2, &["of the host other"]);
-    let says = format!("the newest complete backup is {older}");
-    status(&bed, &["--max-age", "41d"], 0, &[&says]);
-    status(&bed, &["--max-age", "39d"], 2, &["of the host other"]);
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use chrono::DateTime;
 use serde::Deserialize;
 
-use super::{Rclone, args};
+use super::payload::Payload;
+use super::{Rclone, args, split};
 use crate::exec::{ChildError, Label, Stdout};
 use crate::timestamp::Timestamp;
 
@@ -93,6 +94,7 @@ impl Rclone {
         self.list(
             label,
             command,
+            None,
             &mut |object| times.extend(object.mod_time),
             None,
         )?;
@@ -107,6 +109,7 @@ impl Rclone {
         self.list(
             label,
             command,
+            None,
             &mut |object| objects.push(object),
             Some(&mut overhear),
         )
@@ -139,7 +142,7 @@ impl Rclone {
         take: &mut dyn FnMut(Object),
     ) -> Result<()> {
         let command = args::list_below(&self.program, &self.remote, below, hashes)?;
-        self.list(label, command, take, None)
+        self.list(label, command, None, take, None)
     }
 
     /// One object, if it is there.
@@ -147,7 +150,13 @@ impl Rclone {
     /// # Errors
     /// Where the bucket cannot be asked.
     pub fn stat(&self, label: Label, key: &str) -> Result<Option<Object>> {
-        self.found(label, args::stat(&self.program, &self.remote, key)?)
+        let (folder, name) = split(key);
+        let names = Payload::write(|writer| writeln!(writer, "{name}"))?;
+        let command = args::stat(&self.program, &self.remote, folder)?;
+        let mut found = None;
+        let mut take = |object: Object| found = Some(object);
+        self.list(label, command, Some(&names), &mut take, None)?;
+        Ok(found)
     }
 
     pub(super) fn found(&self, label: Label, command: Command) -> Result<Option<Object>> {
@@ -170,6 +179,7 @@ impl Rclone {
         &self,
         label: Label,
         command: Command,
+        names: Option<&Payload>,
         take: &mut dyn FnMut(Object),
         overhear: Option<&'j mut (dyn FnMut(&str) + 'j)>,
     ) -> Result<()> {
@@ -181,6 +191,7 @@ impl Rclone {
         };
         let mut job = self.small(label, command);
         job.stdout = Stdout::Lines(&mut line);
+        job.stdin = names.map(Payload::reader).transpose()?;
         if let Some(overhear) = overhear {
             job.overhear = Some(overhear);
         }

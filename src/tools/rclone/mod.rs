@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use md5::{Digest as _, Md5};
 
 use crate::config::Remote;
@@ -166,27 +166,33 @@ impl Rclone {
         Ok(object.and_then(|object| parse_md5(object.md5()?).ok()))
     }
 
-    /// Downloads a file's object and hashes it, if that is there.
+    /// Downloads the object of a file of this size in bytes, and hashes it. An object that is not there has none, as an
+    /// empty one has.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// Where as many cannot be read.
     pub fn downloaded_md5(
         &self,
         label: Label,
         below: &str,
         path: &[u8],
-    ) -> Result<Option<[u8; 16]>> {
-        let mut md5 = Md5::new();
-        let mut take = |bytes: &[u8]| md5.update(bytes);
+        size: u64,
+    ) -> Result<[u8; 16]> {
+        let (mut md5, mut read) = (Md5::new(), 0);
+        let mut take = |bytes: &[u8]| {
+            md5.update(bytes);
+            read += bytes.len() as u64;
+        };
         let command = args::cat_file(&self.program, &self.remote, below, path)?;
         let mut job = self.job(label, command);
         job.stdout = Stdout::Bytes(&mut take);
-        match self.runner.run(job) {
-            Ok(_) => Ok(Some(md5.finalize().into())),
-            // 3 and 4 are "directory" and "object not found" in every version.
-            Err(error) if matches!(error.code(), Some(3 | 4)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        self.runner.run(job)?;
+        ensure!(
+            read == size,
+            "of {}, which has {size} bytes, {read} were read",
+            names::listed(path)
+        );
+        Ok(md5.finalize().into())
     }
 
     /// Stores a small object; a second time where the first attempt failed.

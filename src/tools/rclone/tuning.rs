@@ -26,6 +26,9 @@ const MOST_PARTS: u64 = 16;
 /// S3's limit for one object. Where a file has more of them, rclone takes larger ones, in whole MiB.
 const PARTS_OF_A_FILE: u64 = 10_000;
 
+/// With room for fewer parts than that no further rclone is started.
+const LEAST: u64 = 2;
+
 /// What there is to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Files {
@@ -73,19 +76,12 @@ impl Files {
     }
 }
 
-/// How many rclones may transfer at once in so much memory: each with room for a few parts.
-pub fn at_once(memory: u64) -> usize {
-    const LEAST: u64 = 3 * CHUNK;
-    let many = memory.saturating_sub(PROGRAM) / (BASE + LEAST);
-    usize::try_from(many).unwrap_or(usize::MAX).max(1)
-}
-
 /// What the rclones of one run share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Bytes for all of them.
     pub memory: u64,
-    /// How many there are at once.
+    /// How many there may be at once.
     pub children: u64,
     /// How many of them send files in parts, at the most.
     pub with_large: u64,
@@ -99,19 +95,26 @@ impl Share {
             children: 0,
             with_large: 0,
         };
+        let mut least = LEAST * CHUNK;
         for files in datasets {
             share.children += 1;
             share.with_large += u64::from(files.large > 0);
+            least = least.max(files.chunk());
         }
-        let most = at_once(memory) as u64;
-        share.children = share.children.min(most);
+        let most = (memory.saturating_sub(PROGRAM) / (BASE + least / 3 * 4)).max(1);
+        share.children = share.children.clamp(1, most);
         share.with_large = share.with_large.min(most);
         share
     }
 
+    /// How many rclones there may be at once.
+    pub fn at_once(self) -> usize {
+        usize::try_from(self.children).unwrap_or(usize::MAX)
+    }
+
     /// What one of them may have beside its own need. Who sends small files alone leaves the rest to the others.
     fn of(self, files: Files) -> u64 {
-        let children = self.children.max(1);
+        let children = self.children;
         // Its collector is late, and gets a quarter.
         let all = self.memory.saturating_sub(PROGRAM + children * BASE) / 4 * 3;
         let small = (all / children).min(MOST_TRANSFERS * PER_TRANSFER);
@@ -232,13 +235,12 @@ mod tests {
                 prop_assert!(in_flight <= allowed, "{tuning:?}: {in_flight} > {allowed}");
                 prop_assert!(tuning.transfers >= 1 && tuning.concurrency >= 1);
             }
-            // Whichever of them go at once.
-            let mut shares: Vec<u64> = each.iter().map(|files| share.of(*files)).collect();
+            // Whichever of them go at once; one goes however little there is.
+            let mut shares: Vec<u64> = each.iter().map(|files| share.of(*files).max(files.chunk())).collect();
             shares.sort();
-            let at_once = at_once(memory).min(each.len());
-            let all: u64 = shares.iter().rev().take(at_once).sum();
-            let allowed = memory.saturating_sub(PROGRAM + BASE * at_once as u64);
-            prop_assert!(all <= allowed, "{share:?}: {all} > {allowed}");
+            let all: u64 = shares.iter().rev().take(share.at_once()).sum();
+            let allowed = memory.saturating_sub(PROGRAM + BASE * share.children);
+            prop_assert!(all <= allowed || share.at_once() == 1, "{share:?}: {all} > {allowed}");
         }
     }
 

@@ -10,7 +10,8 @@ use testbed::{Bed, Rclone, Server};
 
 use super::plain;
 use super::stored::{assert_complete, assert_half, assert_stored, entries, keys_below, run_again};
-use crate::support::expect;
+use crate::restore::by_hand::{DATA, file, manifest, put, store, this_host};
+use crate::support::{days_ago, expect};
 
 /// Names that S3, a shell, XML, JSON, a URL or rclone could trip over; files or directories.
 fn names() -> Vec<Vec<u8>> {
@@ -311,4 +312,31 @@ fn a_large_file_of_an_odd_name_is_proven_with_rclone_1_60() {
 #[test]
 fn a_large_file_of_an_odd_name_is_proven_with_rclone_1_75() {
     a_large_file_of_an_odd_name_is_proven(Rclone::New);
+}
+
+/// What is not there reads like an empty object.
+#[test]
+fn an_object_of_an_odd_name_that_is_missing_is_found_to_be() {
+    for rclone in [Rclone::Old, Rclone::New] {
+        let bed = crate::restore::plain(rclone);
+        let at = days_ago(1);
+        put(&bed, "", &at, &this_host());
+        let mut made = manifest("", &at, &this_host());
+        let entries = made["datasets"][0]["entries"].as_array_mut();
+        let entries = entries.expect("entries");
+        entries.push(file("empty\u{2401}", b""));
+        entries.push(file("full\u{2401}", b"full"));
+        made["datasets"][0]["files"] = 3.into();
+        made["datasets"][0]["bytes"] = (DATA.len() + 4).into();
+        store(&bed, "", &at, &made);
+        for way in [&["verify"][..], &["verify", "--download"]] {
+            let ran = expect(&bed, way, 8);
+            for name in ["empty", "full"] {
+                assert!(
+                    ran.stdout.contains(&format!("{name}‛‛‛␁ is missing")),
+                    "{ran}"
+                );
+            }
+        }
+    }
 }

@@ -172,13 +172,9 @@ fn where_no_thread_can_be_had_there_is_one_all_the_same() {
     let bed = bed();
     crate::support::expect(&bed, &["run"], 0);
     crate::support::a_new_second(&bed);
-    // Less than the stacks of the threads that listen to a child.
-    let plain = bed.cmd(&["run"]);
-    let mut command = std::process::Command::new("bash");
-    command.args(["-c", "ulimit -v 20000; exec \"$@\"", "bash"]);
-    command.arg(plain.get_program()).args(plain.get_args());
-    let variables = plain.get_envs();
-    command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+    // Stacks for which there is no address.
+    let mut command = bed.cmd(&["run"]);
+    command.env("RUST_MIN_STACK", (1_u64 << 46).to_string());
     let ran = bed.run_cmd(&mut command).expect("it starts");
     assert_eq!(ran.code, Some(1), "{ran}");
     assert!(ran.stderr.contains("no thread could be had"), "{ran}");

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use testbed::Bed;
+use testbed::relay::Rule;
 
 use super::{keys_with, line, listed, prune, remote};
 use crate::restore::by_hand::{
@@ -234,5 +235,30 @@ fn one_from_the_future_counts_for_nothing() -> Result<()> {
     assert_there(&bed, &old);
     assert_gone(&bed, &older);
     assert!(line(&ran, &future).contains("from the future"), "{ran}");
+    Ok(())
+}
+
+/// rclone 1.60 takes any answer but 200 for "not there". A manifest that stays would call complete what has no data.
+#[test]
+fn where_a_manifest_cannot_be_asked_about_its_data_stays() -> Result<()> {
+    for status in [403, 503] {
+        let bed = remote();
+        let [ours, newest] = [100, 1].map(days_ago);
+        put(&bed, "", &ours, &this_host());
+        put(&bed, "", &newest, &this_host());
+        let before = keys_with(&bed, &ours);
+        let relay = bed.relay()?;
+        let manifest = format!("manifests/{ours}.json");
+        relay.rule(Rule::on("HEAD").path(&manifest).status(status));
+        let ran = prune(&bed, &["--remote"], 7);
+        let left = keys_with(&bed, &ours);
+        assert!(
+            before.iter().all(|key| left.contains(key)),
+            "{left:?}: {ran}"
+        );
+        relay.clear();
+        prune(&bed, &["--remote"], 0);
+        assert_eq!(keys_with(&bed, &ours), [""; 0], "{ran}");
+    }
     Ok(())
 }

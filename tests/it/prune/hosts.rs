@@ -143,6 +143,7 @@ fn what_another_host_deletes_meanwhile_does_not_keep_ours_alive() -> Result<()> 
     put(&bed, "", &theirs, "other");
     let manifest = format!("manifests/{theirs}.json");
     relay.rule(Rule::on("GET").path(&manifest).status(403));
+    relay.rule(Rule::on("HEAD").path(&manifest).status(403));
     expect(&bed, &["prune", "--remote"], 7);
     assert_eq!(keys_with(&bed, &ours).len(), 4);
     Ok(())

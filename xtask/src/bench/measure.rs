@@ -24,9 +24,9 @@ const CHILDREN_EVERY: Duration = Duration::from_millis(20);
 pub struct Peaks {
     /// The program's own resident size.
     pub own: u64,
-    /// The most that its `rclone sync` children held at one moment; see [`held`].
+    /// What its `rclone sync` children held, each at its own peak, their program's file counted once.
     pub syncs: u64,
-    /// How many of those there were at once.
+    /// How many of those there were.
     pub sync_count: usize,
 }
 
@@ -132,6 +132,7 @@ pub fn memory(command: &mut Command) -> Result<Peaks> {
     let mut child = command.spawn().context("run the program")?;
     let pid = child.id();
     let mut peaks = Peaks::default();
+    let (mut syncs, mut file): (HashMap<u32, u64>, u64) = (HashMap::new(), 0);
     let mut look = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -144,19 +145,25 @@ pub fn memory(command: &mut Command) -> Result<Peaks> {
         if Instant::now() >= look {
             look = Instant::now() + CHILDREN_EVERY;
             let is_sync = |one: &Process| {
-                one.argv
+                let program = one
+                    .argv
                     .first()
-                    .is_some_and(|word| word.ends_with("rclone"))
-                    && one.argv.get(1).is_some_and(|word| word == "sync")
+                    .is_some_and(|word| word.ends_with("rclone"));
+                program && one.argv.get(1).is_some_and(|word| word == "sync")
             };
-            let syncs: Vec<Process> = descendants(pid).into_iter().filter(is_sync).collect();
-            peaks.sync_count = peaks.sync_count.max(syncs.len());
-            let now = held(syncs.iter().map(|one| one.status.as_str()));
-            peaks.syncs = peaks.syncs.max(now);
+            for one in descendants(pid).into_iter().filter(is_sync) {
+                let shared = kib(&one.status, "RssFile");
+                let own = kib(&one.status, "VmHWM").saturating_sub(shared);
+                let peak = syncs.entry(one.pid).or_default();
+                *peak = (*peak).max(own);
+                file = file.max(shared);
+            }
         }
         sleep(OWN_EVERY);
     };
     ensure!(status.success(), "opencode-backup: {status}");
+    peaks.syncs = file + syncs.values().sum::<u64>();
+    peaks.sync_count = syncs.len();
     ensure!(peaks.own > 0, "the program was too quick to be looked at");
     Ok(peaks)
 }

@@ -160,7 +160,7 @@ fn rclone_memory(stage: &Stage, name: &str) -> Result<Row> {
     println!("memory: {name}");
     let peaks = stage.peaks()?;
     let what = format!(
-        "{name}, what {} uploads held at once, 3 large files",
+        "{name}, peaks of {} uploads added up, 3 large files",
         peaks.sync_count
     );
     Ok(in_mib(what, peaks.syncs as f64 / 1024.0, 256.0))
