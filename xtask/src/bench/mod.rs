@@ -2,6 +2,7 @@
 //! table, with the bars that it has to clear.
 
 mod by_hand;
+mod cold;
 mod measure;
 mod overhead;
 mod restore;

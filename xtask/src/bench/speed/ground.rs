@@ -15,16 +15,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use testbed::link::Link;
 use testbed::process::run;
+use testbed::provision::which;
 use testbed::redis::Redis;
 use testbed::{Bed, Rclone, Server};
 
 use super::route::{Amount, Kind, Route, SMALL, Work};
+use crate::bench::cold::Cold;
 use crate::fill::{Noise, fill};
 
 /// Bytes of a value in a server.
 const VALUE: usize = 16 << 10;
 /// Files in a directory.
 const TOGETHER: usize = 500;
+/// What the rivals run beside rclone.
+const PROGRAMS: [&str; 6] = ["btrfs", "setpriv", "restic", "sh", "find", "cp"];
 
 /// A bed with a link in front of its bucket.
 pub struct Ground {
@@ -32,6 +36,8 @@ pub struct Ground {
     pub bed: Bed,
     /// Counts, and is slow where it should be.
     pub link: Link,
+    /// What everybody starts with.
+    pub cold: Cold,
     amount: Amount,
     kept: PathBuf,
     aof: PathBuf,
@@ -52,11 +58,15 @@ impl Ground {
         let link = Link::start(bed.s3().addr(), route.profile())?;
         bed.set("remote.endpoint", link.endpoint())?;
         bed.set("export.enable", false)?;
+        let programs = PROGRAMS.into_iter().filter_map(which);
+        let ours = [binary.to_owned(), bed.scratch().join("bin/rclone")];
+        let cold = Cold::but_for(programs.chain(ours).collect());
         let kept = bed.disk().path().join("kept");
         fs::create_dir(&kept)?;
         let mut ground = Self {
             bed,
             link,
+            cold,
             amount,
             kept,
             aof: PathBuf::new(),
@@ -244,6 +254,7 @@ impl Ground {
         let mut command = Command::new("cp");
         command.args(["-r", "--reflink=never"]);
         command.args(kind.datasets().iter().map(|name| self.bed.dataset(name)));
+        self.cold.make()?;
         let start = Instant::now();
         run(command.arg(&to))?;
         let took = start.elapsed();

@@ -112,6 +112,7 @@ fn works(series: &mut Series<'_>, works: &[Work], figures: &mut Figures) -> Resu
             figures.limit(cell, limit);
         }
         let mut command = series.command(*work)?;
+        ground.cold.make()?;
         let (up, requests) = (ground.link.up(), ground.link.requests());
         let usage = measure::usage(&mut command)
             .with_context(|| format!("{}, {}", rival.name(), work.name()))?;

@@ -139,7 +139,8 @@ impl Report<'_> {
             measured by (a), (c) and (e). CPU time and memory are those of all of a rival's processes; a program's\n\
             own file counts once in the memory, however many of them run it. (a) sends\n\
             everything each time: its first backup stands for all its works. (e) is the bytes that have changed\n\
-            over the rate, and two round trips; on loopback it is `cp` of the same files.\n";
+            over the rate, and two round trips; on loopback it is `cp` of the same files. Everybody starts with an\n\
+            empty page cache, but for the programs.\n";
         text += &self.overview();
         for route in Route::ALL {
             let cells = self
