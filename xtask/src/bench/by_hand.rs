@@ -15,13 +15,15 @@ pub fn script(plan: &Value) -> Result<String> {
         .as_str()
         .context("a plan without a time")?;
     let steps = plan["steps"].as_array().context("a plan without steps")?;
-    let find = |step: &str, dataset: Option<&str>| -> Result<String> {
+    let all = |step: &str, dataset: Option<&str>| -> Result<Vec<String>> {
         let wanted = |found: &&Value| found["step"] == step && found["dataset"].as_str() == dataset;
-        let found = steps.iter().find(wanted);
-        let command = found.and_then(|found| found["command"].as_str());
-        let command = command.with_context(|| format!("a plan without {step} {dataset:?}"))?;
-        Ok(by_hand(command, timestamp))
+        let found = steps.iter().filter(wanted);
+        let commands = found.filter_map(|found| found["command"].as_str());
+        let commands: Vec<String> = commands.map(|text| by_hand(text, timestamp)).collect();
+        ensure!(!commands.is_empty(), "a plan without {step} {dataset:?}");
+        Ok(commands)
     };
+    let find = |step: &str, dataset: Option<&str>| all(step, dataset).map(|mut all| all.remove(0));
     let uploads = steps.iter().filter(|step| step["step"] == "upload");
     let datasets: Vec<&str> = uploads
         .filter_map(|step| step["dataset"].as_str())
@@ -37,10 +39,12 @@ pub fn script(plan: &Value) -> Result<String> {
     script.push_str(&format!("{} >/dev/null\n", find("snapshot", None)?));
     for dataset in &datasets {
         let sync = find("upload", Some(dataset))?;
-        let list = find("verify", Some(dataset))?;
+        // Side by side, as ours asks; the second one's stdin is empty: it leaves no name out.
+        let lists = all("verify", Some(dataset))?;
+        let list = lists.join(&format!(" 2>>\"$OUT/{dataset}.log\" & "));
         let source = source(&sync)?;
         script.push_str(&format!(
-            "( {sync} 2>\"$OUT/{dataset}.log\"; {list} >\"$OUT/{dataset}.list\" 2>>\"$OUT/{dataset}.log\" ) & all+=($!)\n\
+            "( {sync} 2>\"$OUT/{dataset}.log\"; {{ {list}; wait; }} >\"$OUT/{dataset}.list\" 2>>\"$OUT/{dataset}.log\" ) & all+=($!)\n\
              ( cd {source}; find . -type f -exec md5sum {{}} + >\"$OUT/{dataset}.md5\" ) & all+=($!)\n"
         ));
     }
@@ -81,6 +85,8 @@ mod tests {
                   "command": "setpriv --pdeathsig TERM -- /bin/rclone sync /s/persist-2025-01-01T12-00-00Z/v s3:b/valkey-2025-01-01T12-00-00Z --skip-links" },
                 { "step": "verify", "dataset": "valkey",
                   "command": "setpriv --pdeathsig TERM -- /bin/rclone lsjson s3:b/valkey-2025-01-01T12-00-00Z" },
+                { "step": "verify", "dataset": "valkey",
+                  "command": "setpriv --pdeathsig TERM -- /bin/rclone hashsum MD5 s3:b/valkey-2025-01-01T12-00-00Z" },
             ],
         });
         let script = script(&plan).expect("a script");
@@ -88,7 +94,7 @@ mod tests {
             "export AWS_ACCESS_KEY_ID=\"$B2_KEY_ID\"",
             "/bin/btrfs subvolume snapshot -r /p /s/persist-$T >/dev/null",
             "( /bin/rclone sync /s/persist-$T/v s3:b/valkey-$T --skip-links 2>",
-            "; /bin/rclone lsjson s3:b/valkey-$T >",
+            "; { /bin/rclone lsjson s3:b/valkey-$T 2>>\"$OUT/valkey.log\" & /bin/rclone hashsum MD5 s3:b/valkey-$T; wait; } >",
             "( cd /s/persist-$T/v; find . -type f -exec md5sum",
         ] {
             assert!(script.contains(line), "no {line} in\n{script}");

@@ -27,8 +27,6 @@ use crate::fill::{Noise, fill};
 const VALUE: usize = 16 << 10;
 /// Files in a directory.
 const TOGETHER: usize = 500;
-/// What the rivals run beside rclone.
-const PROGRAMS: [&str; 6] = ["btrfs", "setpriv", "restic", "sh", "find", "cp"];
 
 /// A bed with a link in front of its bucket.
 pub struct Ground {
@@ -58,9 +56,9 @@ impl Ground {
         let link = Link::start(bed.s3().addr(), route.profile())?;
         bed.set("remote.endpoint", link.endpoint())?;
         bed.set("export.enable", false)?;
-        let programs = PROGRAMS.into_iter().filter_map(which);
-        let ours = [binary.to_owned(), bed.scratch().join("bin/rclone")];
-        let cold = Cold::but_for(programs.chain(ours).collect());
+        let mut programs = vec![binary.to_owned(), bed.scratch().join("bin/rclone")];
+        programs.extend(which("restic"));
+        let cold = Cold::but_for(programs);
         let kept = bed.disk().path().join("kept");
         fs::create_dir(&kept)?;
         let mut ground = Self {
