@@ -222,6 +222,17 @@ pub fn parts_of_snapshot(
     Ok(parts)
 }
 
+/// A function for the reader's shell. A second paste must not take for the old data what the first has put in place, and
+/// a move to another file system may end in its middle: what is there is put aside when the new is beside it whole.
+const PUT_IN_PLACE: &str = r#"put_in_place() {
+  if test -e "$1"; then mkdir -p "$(dirname "$2")" && mv -T "$1" "$2.restored" || return; fi
+  if test -e "$2.restored"; then
+    { test ! -e "$2" || mv -T "$2" "$2.before-restore-$(date +%s%N)"; } && mv -T "$2.restored" "$2"
+  else
+    echo "$1 is not there any more, and $2 stays as it is" && test -e "$2"
+  fi
+}"#;
+
 /// How the data gets to where the service expects it, with the reader's own paths.
 pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
     let subvolume = crate::exec::quote::word(host.config.subvolume.as_os_str());
@@ -247,12 +258,13 @@ pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
     }
     let mut lines = vec![
         "# to put it in place:".to_owned(),
+        PUT_IN_PLACE.to_owned(),
         "systemctl stop opencode-memory-pod.service &&".to_owned(),
         // As a plain directory the pod would run on it, and the next backup would be refused.
         format!("{{ test -e {subvolume} || btrfs subvolume create {subvolume}; }} &&"),
         format!(
             "{{ btrfs subvolume show {subvolume} >/dev/null || \
-             {{ echo {subvolume} is no Btrfs subvolume: mount its file system or move it aside, and paste this again >&2; false; }}; }} &&"
+             {{ echo {subvolume} is no Btrfs subvolume: mount it, made anew first if it is lost, or move aside what is in its place, and paste this again >&2; false; }}; }} &&"
         ),
     ];
     for part in parts {
@@ -267,13 +279,7 @@ pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
         let live = host.config.subvolume.join(&dataset.path);
         let live = crate::exec::quote::word(live.as_os_str());
         let restored = crate::exec::quote::word(to.path.join(&part.name).as_os_str());
-        // Each failure ends the line; what was put aside before is not covered.
-        lines.push(format!(
-            "{{ test ! -e {live} || mv -T {live} {live}.before-restore-\"$(date +%s%N)\"; }} &&"
-        ));
-        lines.push(format!(
-            "mkdir -p \"$(dirname {live})\" && mv -T {restored} {live} &&"
-        ));
+        lines.push(format!("put_in_place {restored} {live} &&"));
     }
     lines.push("systemctl start opencode-memory-pod.service".to_owned());
     lines.join("\n")

@@ -98,6 +98,39 @@ fn the_commands_it_ends_with_put_the_data_in_place() -> Result<()> {
     Ok(())
 }
 
+/// The pod's unit did not start, the shell was closed in the middle: what is in place by then is not what was there.
+#[test]
+fn pasted_again_the_commands_take_nothing_away() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    fs::write(bed.dataset("valkey").join("mark"), "then")?;
+    let timestamp = backup(&bed);
+    fs::write(bed.dataset("valkey").join("mark"), "now")?;
+    let containers = bed.subvolume().join("containers");
+    let to = target(&bed);
+    let ran = restore(&bed, &to, &["-q"], 0);
+    paste(&bed, &ran.stdout);
+    let names = names_in(&containers);
+    paste(&bed, &ran.stdout);
+    assert_eq!(names_in(&containers), names);
+    let snapshot = bed.snapshot_dir().join(format!("persist-{timestamp}"));
+    let same = |name: &str| {
+        tree::assert_same(&snapshot.join("containers").join(name), &bed.dataset(name));
+    };
+    super::DATASETS.into_iter().for_each(same);
+    // Stopped between the moves: beside the old data, and with nothing in its place.
+    let beside = containers.join("valkey.restored");
+    fs::rename(bed.dataset("valkey"), &beside)?;
+    paste(&bed, &ran.stdout);
+    super::DATASETS.into_iter().for_each(same);
+    assert_eq!(names_in(&containers), names);
+    // What is nowhere at all is no success.
+    fs::rename(bed.dataset("valkey"), bed.subvolume().join("elsewhere"))?;
+    let again = ran.stdout.replace("systemctl", ": systemctl");
+    let output = Command::new("bash").args(["-ec", &again]).output()?;
+    assert!(!output.status.success());
+    Ok(())
+}
+
 /// A plain directory in its place would do for the pod, and for no backup.
 #[test]
 fn where_the_subvolume_is_lost_the_commands_make_it_again_and_the_next_backup_works() -> Result<()>
@@ -124,7 +157,7 @@ fn the_commands_fill_no_plain_directory_in_the_subvolumes_place() -> Result<()> 
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(
-        said.contains("is no Btrfs subvolume: mount its file system or move it aside"),
+        said.contains("is no Btrfs subvolume: mount it, made anew first if it is lost"),
         "{said}"
     );
     assert_eq!(names_in(bed.subvolume()), [""; 0], "nothing was moved");
