@@ -13,9 +13,6 @@ use crate::tools::rclone::tuning::Files;
 use crate::tools::rclone::{Object, Rclone, names, parse_md5};
 use crate::tree::{NodeKind, Tree};
 
-/// From so many objects on that went in parts, they are asked about at once: each question takes a round trip, and at
-/// once they take two, since each has a connection to make.
-const SEVERAL: u64 = 4;
 /// How many differences a sentence names.
 const LISTED: usize = 5;
 
@@ -29,12 +26,18 @@ pub fn commands(
     prefix: &str,
     large: u64,
 ) -> anyhow::Result<Vec<Command>> {
-    let several = large >= SEVERAL;
-    let mut commands = vec![args::list_below(program, remote, prefix, !several)?];
-    if several {
+    let in_parts = large > 0 || any_may_go_in_parts(remote);
+    let mut commands = vec![args::list_below(program, remote, prefix, !in_parts)?];
+    if in_parts {
         commands.push(args::kept_hashes(program, remote, prefix)?);
     }
     Ok(commands)
+}
+
+/// Which files go in parts, the operator may have changed.
+fn any_may_go_in_parts(remote: &Remote) -> bool {
+    let mut extra = remote.extra_args.iter();
+    extra.any(|word| word.starts_with("--s3-upload-cutoff"))
 }
 
 /// What the bucket lists below a prefix, held against a tree's names and sizes. It may be asked for while the files are
@@ -84,9 +87,7 @@ impl Listing {
         let sizes = self.expected.values().map(|(_, size)| *size);
         let mut files = Files::default();
         sizes.for_each(|size| files.add(size));
-        // A listing has the MD5 of what went in one piece. Which that is, the operator may have changed.
-        let mut extra = rclone.remote.extra_args.iter();
-        let any = extra.any(|word| word.starts_with("--s3-upload-cutoff"));
+        let any = any_may_go_in_parts(&rclone.remote);
         let odd: Vec<_> = self
             .odd
             .iter()
@@ -98,14 +99,17 @@ impl Listing {
                 apart.insert(name.clone(), md5);
             }
         }
-        if files.large < SEVERAL && odd.is_empty() {
+        if files.large == 0 && !any {
+            // A listing has the MD5 of what went in one piece, which the server made.
             return rclone.list_below(label, prefix, true, &mut |object| {
                 let md5 = object.md5().and_then(|md5| parse_md5(md5).ok());
                 self.seen(&object, md5);
             });
         }
         let without: Vec<&str> = odd.iter().map(|(name, ..)| name.as_str()).collect();
-        // The listing has no MD5 of what went in parts: each has to be asked for, many at once.
+        // The listing has no MD5 of what went in parts: each has to be asked for, many at once. Not before it is known
+        // that there is none: asked about an object, the server says what its uploader said, where it may know better.
+        // And not with `lsjson`, to which an answer that is refused is no MD5.
         let (listed, kept) = thread::scope(|scope| {
             let kept = scope.spawn(|| {
                 let mut kept = apart;

@@ -1,5 +1,7 @@
 //! Whether the bucket still holds what the manifest says: each difference by name, exit code 8.
 
+mod large;
+
 use std::fs;
 
 use anyhow::{Context, Result};
@@ -61,45 +63,6 @@ fn what_is_as_it_was_is_ok() -> Result<()> {
             verify(&bed, &[way, &[&*timestamp]].concat(), 0, &["ok"]);
         }
         assert_eq!(bed.keys()?, keys);
-    }
-    Ok(())
-}
-
-/// The listing has no MD5 of what went in parts, so these are asked about at once, in another way.
-#[test]
-fn of_several_large_files_each_difference_is_named_too() -> Result<()> {
-    for rclone in BOTH {
-        let bed = plain(rclone);
-        let relay = bed.relay()?;
-        let dir = bed.dataset("falkordb");
-        let odd = "o\u{e9} d\u{1}";
-        for (name, byte) in [("a", 1), ("b", 2), ("c", 3), (odd, 4)] {
-            fs::write(dir.join(name), vec![byte; 17 << 20])?;
-        }
-        let timestamp = backup(&bed);
-        let parts = relay
-            .requests()
-            .into_iter()
-            .filter(|request| request.query.contains("partNumber="));
-        assert!(parts.count() >= 8, "they went in parts");
-        verify(&bed, &[], 0, &["falkordb  ok: 5 files"]);
-        let key = |name: &str| format!("falkordb-{timestamp}/{name}");
-        let (s3, bucket) = (bed.s3(), bed.bucket());
-        s3.put(bucket, &key("a"), &vec![9; 17 << 20])?;
-        s3.put(bucket, &key("b"), b"short")?;
-        s3.delete(bucket, &key("c"))?;
-        s3.put(bucket, &key("d"), b"stranger")?;
-        verify(
-            &bed,
-            &[],
-            8,
-            &[
-                "a has other contents (MD5)",
-                "b has 5 bytes, not 17825792",
-                "c is missing",
-                "d is there and should not be",
-            ],
-        );
     }
     Ok(())
 }
@@ -201,28 +164,6 @@ fn a_lie_of_the_servers_is_found_by_reading_every_byte() -> Result<()> {
             ],
         );
         assert!(relay.hits(lie) > 0);
-    }
-    Ok(())
-}
-
-#[test]
-fn a_file_that_went_in_parts_is_verified_too() -> Result<()> {
-    for rclone in BOTH {
-        let bed = plain(rclone);
-        let large: Vec<u8> = (0..20u32 << 20).map(|at| (at % 251) as u8).collect();
-        fs::write(bed.dataset("valkey").join("large"), &large)?;
-        let timestamp = backup(&bed);
-        for way in WAYS {
-            verify(&bed, way, 0, &["valkey  ok: 2 files"]);
-        }
-        bed.s3().put(
-            bed.bucket(),
-            &format!("valkey-{timestamp}/large"),
-            &large[1..],
-        )?;
-        for way in WAYS {
-            verify(&bed, way, 8, &["large has"]);
-        }
     }
     Ok(())
 }

@@ -265,11 +265,25 @@ pub(crate) fn fetch(
     target: &str,
     body: &[u8],
 ) -> io::Result<(Head, Vec<u8>)> {
+    fetch_saying(addr, method, target, &[], body)
+}
+
+/// The same with more headers.
+pub(crate) fn fetch_saying(
+    addr: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<(Head, Vec<u8>)> {
     let mut conn = Conn::new(TcpStream::connect(addr)?);
-    let head = Head::new(format!("{method} {target} HTTP/1.1"))
+    let mut head = Head::new(format!("{method} {target} HTTP/1.1"))
         .with("Host", addr)
         .with("Authorization", NO_SIGNATURE)
         .with("Connection", "close");
+    for (name, value) in headers {
+        head = head.with(name, value);
+    }
     conn.answer(head, body, true)?;
     let answer = conn
         .read_head()?
