@@ -184,7 +184,7 @@ fn carry_out(
             "owners_not_set": restored.unowned,
         }));
     }
-    print(&restore::handover(host, parts, destination))
+    print(&restore::handover(host, timestamp, parts, destination))
 }
 
 fn refused(host: &Host, problem: &anyhow::Error) -> Exit {

@@ -5,6 +5,7 @@
 mod apply;
 mod destination;
 mod fetch;
+mod handover;
 mod parts;
 
 use std::fs;
@@ -14,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use log::{info, warn};
 
 pub use destination::Destination;
+pub use handover::handover;
 
 use crate::exec::{Label, Step};
 use crate::host::Host;
@@ -220,69 +222,6 @@ pub fn parts_of_snapshot(
         });
     }
     Ok(parts)
-}
-
-/// A function for the reader's shell. A second paste must not take for the old data what the first has put in place, and
-/// a move to another file system may end in its middle: what is there is put aside when the new is beside it whole.
-const PUT_IN_PLACE: &str = r#"put_in_place() {
-  if test -e "$1"; then mkdir -p "$(dirname "$2")" && mv -T "$1" "$2.restored" || return; fi
-  if test -e "$2.restored"; then
-    { test ! -e "$2" || mv -T "$2" "$2.before-restore-$(date +%s%N)"; } && mv -T "$2.restored" "$2"
-  else
-    echo "$1 is not there any more, and $2 stays as it is" && test -e "$2"
-  fi
-}"#;
-
-/// How the data gets to where the service expects it, with the reader's own paths.
-pub fn handover(host: &Host, parts: &[Part], to: &Destination) -> String {
-    let subvolume = crate::exec::quote::word(host.config.subvolume.as_os_str());
-    let known = |part: &&Part| {
-        let mut names = host.config.datasets.keys();
-        names.any(|name| name.as_str() == part.name)
-    };
-    let unknown: Vec<&str> = parts
-        .iter()
-        .filter(|part| !known(part))
-        .map(|part| part.name.as_str())
-        .collect();
-    if !unknown.is_empty() {
-        let what = format!(
-            "{} is not in the configuration here, so where it belongs is not known: add [datasets.…] with its path, or \
-             move it there from {} before anything is started",
-            unknown.join(", "),
-            to.path.display()
-        );
-        warn!(step = "restore"; "{what}");
-        // Started on less than it had, the service would begin anew.
-        return format!("# {what}");
-    }
-    let mut lines = vec![
-        "# to put it in place:".to_owned(),
-        PUT_IN_PLACE.to_owned(),
-        "systemctl stop opencode-memory-pod.service &&".to_owned(),
-        // As a plain directory the pod would run on it, and the next backup would be refused.
-        format!("{{ test -e {subvolume} || btrfs subvolume create {subvolume}; }} &&"),
-        format!(
-            "{{ btrfs subvolume show {subvolume} >/dev/null || \
-             {{ echo {subvolume} is no Btrfs subvolume: mount it, made anew first if it is lost, or move aside what is in its place, and paste this again >&2; false; }}; }} &&"
-        ),
-    ];
-    for part in parts {
-        let Some((_, dataset)) = host
-            .config
-            .datasets
-            .iter()
-            .find(|(name, _)| name.as_str() == part.name)
-        else {
-            continue;
-        };
-        let live = host.config.subvolume.join(&dataset.path);
-        let live = crate::exec::quote::word(live.as_os_str());
-        let restored = crate::exec::quote::word(to.path.join(&part.name).as_os_str());
-        lines.push(format!("put_in_place {restored} {live} &&"));
-    }
-    lines.push("systemctl start opencode-memory-pod.service".to_owned());
-    lines.join("\n")
 }
 
 /// The label of everything here.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -46,8 +47,12 @@ fn paste(bed: &Bed, text: &str) -> String {
 /// Restores to a directory of this name, and pastes.
 #[track_caller]
 fn put_back(bed: &Bed, name: &str, timestamp: &str) {
-    let to = bed.scratch().join(name);
-    let ran = restore(bed, &to, &[timestamp, "-q"], 0);
+    put_back_from(bed, &bed.scratch().join(name), timestamp);
+}
+
+#[track_caller]
+fn put_back_from(bed: &Bed, to: &Path, timestamp: &str) {
+    let ran = restore(bed, to, &[timestamp, "-q"], 0);
     let told = paste(bed, &ran.stdout);
     assert_eq!(
         told,
@@ -57,7 +62,9 @@ fn put_back(bed: &Bed, name: &str, timestamp: &str) {
     for name in super::DATASETS {
         tree::assert_same(&snapshot.join("containers").join(name), &bed.dataset(name));
     }
-    assert_eq!(names_in(&to), [""; 0], "all of it has moved");
+    let left = names_in(to);
+    let beside = to.starts_with(bed.subvolume());
+    assert_eq!(!beside, left.contains(&"valkey".to_owned()), "{left:?}");
 }
 
 #[test]
@@ -92,7 +99,9 @@ fn the_commands_it_ends_with_put_the_data_in_place() -> Result<()> {
     }
     kept.sort();
     assert_eq!(kept, ["again", "now", "then", "third"]);
-    // Nothing there at all: the disaster.
+    // Nothing there at all: the disaster. And where it need not be copied.
+    fs::remove_dir_all(&containers)?;
+    put_back_from(&bed, &bed.subvolume().join("beside"), &timestamp);
     fs::remove_dir_all(&containers)?;
     put_back(&bed, "it's \u{e9} $HOME", &timestamp);
     Ok(())
@@ -100,34 +109,80 @@ fn the_commands_it_ends_with_put_the_data_in_place() -> Result<()> {
 
 /// The pod's unit did not start, the shell was closed in the middle: what is in place by then is not what was there.
 #[test]
-fn pasted_again_the_commands_take_nothing_away() -> Result<()> {
+fn pasted_again_the_commands_take_nothing_away_and_go_on() -> Result<()> {
+    for beside in [false, true] {
+        let bed = plain(Rclone::Old);
+        fs::write(bed.dataset("valkey").join("mark"), "then")?;
+        let timestamp = backup(&bed);
+        fs::write(bed.dataset("valkey").join("mark"), "now")?;
+        let containers = bed.subvolume().join("containers");
+        let to = match beside {
+            true => bed.subvolume().join("restored"),
+            false => target(&bed),
+        };
+        let text = restore(&bed, &to, &["-q"], 0).stdout;
+        paste(&bed, &text);
+        let names = names_in(&containers);
+        assert_eq!(names.len(), 4, "{names:?}");
+        let snapshot = bed.snapshot_dir().join(format!("persist-{timestamp}"));
+        let as_it_was = || {
+            paste(&bed, &text);
+            for name in super::DATASETS {
+                tree::assert_same(&snapshot.join("containers").join(name), &bed.dataset(name));
+            }
+            assert_eq!(names_in(&containers), names);
+        };
+        as_it_was();
+        // Stopped before the last move, and before the mark of it.
+        let (live, ready) = (
+            bed.dataset("valkey"),
+            containers.join(format!("valkey.{timestamp}")),
+        );
+        let mark = to.join("valkey.placed");
+        fs::rename(&live, &ready)?;
+        as_it_was();
+        fs::rename(&live, &ready)?;
+        fs::remove_file(&mark)?;
+        as_it_was();
+        // Stopped while it was copied or moved: what is there by then is half of it.
+        fs::remove_file(&mark)?;
+        fs::rename(&live, to.join("valkey")).or_else(|_| fs::remove_dir_all(&live))?;
+        let half = containers.join(format!("valkey.{timestamp}.part"));
+        fs::create_dir(&half)?;
+        fs::write(half.join("half"), "")?;
+        if beside {
+            fs::remove_dir_all(&half)?;
+        }
+        as_it_was();
+    }
+    Ok(())
+}
+
+/// Who has lost what was restored, or looks for it on the wrong disk, must not be told that it is in place.
+#[test]
+fn what_is_not_there_is_not_taken_for_what_is_in_place() -> Result<()> {
     let bed = plain(Rclone::Old);
-    fs::write(bed.dataset("valkey").join("mark"), "then")?;
-    let timestamp = backup(&bed);
-    fs::write(bed.dataset("valkey").join("mark"), "now")?;
-    let containers = bed.subvolume().join("containers");
+    backup(&bed);
     let to = target(&bed);
-    let ran = restore(&bed, &to, &["-q"], 0);
-    paste(&bed, &ran.stdout);
-    let names = names_in(&containers);
-    paste(&bed, &ran.stdout);
-    assert_eq!(names_in(&containers), names);
-    let snapshot = bed.snapshot_dir().join(format!("persist-{timestamp}"));
-    let same = |name: &str| {
-        tree::assert_same(&snapshot.join("containers").join(name), &bed.dataset(name));
-    };
-    super::DATASETS.into_iter().for_each(same);
-    // Stopped between the moves: beside the old data, and with nothing in its place.
-    let beside = containers.join("valkey.restored");
-    fs::rename(bed.dataset("valkey"), &beside)?;
-    paste(&bed, &ran.stdout);
-    super::DATASETS.into_iter().for_each(same);
-    assert_eq!(names_in(&containers), names);
-    // What is nowhere at all is no success.
-    fs::rename(bed.dataset("valkey"), bed.subvolume().join("elsewhere"))?;
-    let again = ran.stdout.replace("systemctl", ": systemctl");
-    let output = Command::new("bash").args(["-ec", &again]).output()?;
-    assert!(!output.status.success());
+    let text = restore(&bed, &to, &["-q"], 0).stdout;
+    let text = text.replace("systemctl", "echo systemctl");
+    for lost in [
+        to.join("valkey"),
+        bed.dataset("valkey"),
+        bed.dataset("falkordb"),
+    ] {
+        fs::rename(&lost, bed.scratch().join("elsewhere"))
+            .or_else(|_| fs::remove_dir_all(&lost))?;
+        let output = Command::new("bash").args(["-c", &text]).output()?;
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(!output.status.success(), "{out}{err}");
+        assert!(!out.contains("systemctl start"), "{out}");
+        assert!(!err.is_empty(), "{out}");
+        fs::remove_dir_all(bed.scratch().join("elsewhere")).ok();
+    }
     Ok(())
 }
 
