@@ -1,6 +1,6 @@
 //! What the bucket holds against what a tree says: names, sizes, MD5s.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -106,13 +106,14 @@ impl Listing {
                 self.seen(&object, md5);
             });
         }
-        let without: Vec<&str> = odd.iter().map(|(name, ..)| name.as_str()).collect();
+        let without: HashSet<String> = odd.iter().map(|(name, ..)| name.clone()).collect();
         // The listing has no MD5 of what went in parts: each has to be asked for, many at once. Not before it is known
         // that there is none: asked about an object, the server says what its uploader said, where it may know better.
         // And not with `lsjson`, to which an answer that is refused is no MD5.
         let (listed, kept) = thread::scope(|scope| {
             let kept = scope.spawn(|| {
                 let mut kept = apart;
+                let without: Vec<&str> = without.iter().map(String::as_str).collect();
                 rclone.kept_hashes(label.clone(), prefix, &without, &mut |name, md5| {
                     kept.insert(name.to_owned(), md5);
                 })?;
@@ -126,7 +127,13 @@ impl Listing {
         });
         let (listed, kept) = (listed?, kept?);
         for object in listed {
-            self.seen(&object, kept.get(&object.path).copied());
+            let (name, md5) = (&object.path, kept.get(&object.path).copied());
+            // Of these `lsjson` alone can be asked.
+            anyhow::ensure!(
+                md5.is_some() || !without.contains(name),
+                "{name} is there, and the server does not say its MD5"
+            );
+            self.seen(&object, md5);
         }
         Ok(())
     }

@@ -292,10 +292,15 @@ impl fmt::Display for Plan {
         writeln!(f, "# every rclone has this environment and no other:")?;
         writeln!(f, "#   {}", self.environment.join(" "))?;
         let small = SMALL_VARIABLES.map(|(name, value)| format!("{name}={value}"));
-        writeln!(f, "# and every one but the uploads: {}", small.join(" "))?;
         writeln!(
             f,
-            "# what is piped in: marks and manifests, and for a copy the names of the files that are there already"
+            "# and every one but the uploads and hashsum: {}",
+            small.join(" ")
+        )?;
+        writeln!(
+            f,
+            "# what is piped in: marks and manifests, the names of what is read, for a copy those of the files that are there \
+             already, for hashsum those that it leaves out, mostly none"
         )?;
         for step in &self.steps {
             match &step.dataset {

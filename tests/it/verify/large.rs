@@ -131,11 +131,16 @@ fn what_the_server_knows_of_an_object_counts_more_than_what_was_said_of_it() -> 
 
 #[test]
 fn a_refused_question_about_a_large_file_is_no_difference() -> Result<()> {
-    for rclone in BOTH {
+    // The second is asked about in a way of its own.
+    let names = ["large", "large \u{240a}"];
+    for (rclone, name) in BOTH
+        .into_iter()
+        .flat_map(|rclone| names.map(|name| (rclone, name)))
+    {
         let bed = plain(rclone);
         impatient(&bed);
         let relay = bed.relay()?;
-        fs::write(bed.dataset("falkordb").join("large"), vec![1; LARGE])?;
+        fs::write(bed.dataset("falkordb").join(name), vec![1; LARGE])?;
         let timestamp = backup(&bed);
         for status in [403, 503] {
             let refused = relay.rule(Rule::on("HEAD").path("/large").status(status));
