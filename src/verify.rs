@@ -13,6 +13,9 @@ use crate::tools::rclone::tuning::Files;
 use crate::tools::rclone::{Object, Rclone, names, parse_md5};
 use crate::tree::{NodeKind, Tree};
 
+/// From so many objects on that went in parts, they are asked about at once: each question takes a round trip, and at
+/// once they take two, since each has a connection to make.
+const SEVERAL: u64 = 3;
 /// How many differences a sentence names.
 const LISTED: usize = 5;
 
@@ -26,9 +29,9 @@ pub fn commands(
     prefix: &str,
     large: u64,
 ) -> anyhow::Result<Vec<Command>> {
-    let in_parts = large > 0 || any_may_go_in_parts(remote);
-    let mut commands = vec![args::list_below(program, remote, prefix, !in_parts)?];
-    if in_parts {
+    let several = large >= SEVERAL || any_may_go_in_parts(remote);
+    let mut commands = vec![args::list_below(program, remote, prefix, !several)?];
+    if several {
         commands.push(args::kept_hashes(program, remote, prefix)?);
     }
     Ok(commands)
@@ -99,17 +102,12 @@ impl Listing {
                 apart.insert(name.clone(), md5);
             }
         }
-        if files.large == 0 && !any {
-            // A listing has the MD5 of what went in one piece, which the server made.
-            return rclone.list_below(label, prefix, true, &mut |object| {
-                let md5 = object.md5().and_then(|md5| parse_md5(md5).ok());
-                self.seen(&object, md5);
-            });
+        if files.large < SEVERAL && !any && odd.is_empty() {
+            return self.ask_one_by_one(rclone, &label, prefix);
         }
         let without: HashSet<String> = odd.iter().map(|(name, ..)| name.clone()).collect();
         // The listing has no MD5 of what went in parts: each has to be asked for, many at once. Not before it is known
         // that there is none: asked about an object, the server says what its uploader said, where it may know better.
-        // And not with `lsjson`, to which an answer that is refused is no MD5.
         let (listed, kept) = thread::scope(|scope| {
             let kept = scope.spawn(|| {
                 let mut kept = apart;
@@ -134,6 +132,35 @@ impl Listing {
                 "{name} is there, and the server does not say its MD5"
             );
             self.seen(&object, md5);
+        }
+        Ok(())
+    }
+
+    /// Asks with the listing, which goes on to ask about each that went in parts. Where such a question is refused it goes
+    /// on, too, and the object has no MD5; whether it has none is then asked in a way that fails.
+    fn ask_one_by_one(
+        &mut self,
+        rclone: &Rclone,
+        label: &Label,
+        prefix: &str,
+    ) -> anyhow::Result<()> {
+        let mut without = Vec::new();
+        rclone.list_below(label.clone(), prefix, true, &mut |object| match object
+            .md5()
+            .and_then(|md5| parse_md5(md5).ok())
+        {
+            None => without.push(object),
+            md5 => self.seen(&object, md5),
+        })?;
+        if without.is_empty() {
+            return Ok(());
+        }
+        let mut kept: HashMap<String, [u8; 16]> = HashMap::new();
+        rclone.kept_hashes(label.clone(), prefix, &[], &mut |name, md5| {
+            kept.insert(name.to_owned(), md5);
+        })?;
+        for object in without {
+            self.seen(&object, kept.get(&object.path).copied());
         }
         Ok(())
     }

@@ -214,7 +214,8 @@ pub fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -
     Ok(finish(cmd, remote))
 }
 
-/// All below a prefix; with the MD5s of what went in one piece, which cost no question.
+/// All below a prefix; with MD5s, one HEAD for an object that went in parts, one after the other, and none for the
+/// others.
 ///
 /// # Errors
 /// Where no shell state can be had.
