@@ -126,10 +126,13 @@ impl Listing {
         let (listed, kept) = (listed?, kept?);
         for object in listed {
             let (name, md5) = (&object.path, kept.get(&object.path).copied());
-            // Of these `lsjson` alone can be asked.
+            // Of these `lsjson` alone can be asked, which goes on where it is refused.
+            let whole =
+                self.expected.get(name).map(|(_, size)| *size) == u64::try_from(object.size).ok();
             anyhow::ensure!(
-                md5.is_some() || !without.contains(name),
-                "{name} is there, and the server does not say its MD5"
+                md5.is_some() || !whole || !without.contains(name),
+                "{name} is there, and the server did not say its MD5: the question was refused, or nobody stored one \
+                 with it; ask again, and where it stays so, `verify --download` reads it"
             );
             self.seen(&object, md5);
         }

@@ -3,7 +3,8 @@
 //! They are pasted at three in the morning, perhaps twice, perhaps after a failure in their middle. So a dataset is first
 //! brought beside its place, whole, under the name of its backup; only then is what was there put aside and the new put
 //! in. `mv` to another file system would remove the source while it goes, and one that was stopped leaves two halves of
-//! which nobody can say which is which: to there it is copied, and the source stays.
+//! which nobody can say which is which: to there it is copied, and the source stays. That it is done is written down
+//! beside the source, and not before the place has it on its disk: the two may be lost apart from each other.
 
 use log::warn;
 
@@ -23,8 +24,9 @@ const PUT_IN_PLACE: &str = r#"put_in_place() {
     else rm -rf "$2.$3.part" && cp -aT --reflink=auto "$1" "$2.$3.part" && sync -f "$2.$3.part" && mv -T "$2.$3.part" "$2.$3"
     fi || return
   fi
+  sync -f "$2.$3" && touch "$1.placed" || return
   if test -e "$2" || test -L "$2"; then mv -T "$2" "$2.before-restore-$(date +%s%N)" || return; fi
-  touch "$1.placed" && mv -T "$2.$3" "$2" && ls -d "$2"
+  mv -T "$2.$3" "$2" && ls -d "$2"
 }"#;
 
 /// All of it, a command a line.
@@ -70,6 +72,10 @@ pub fn handover(host: &Host, timestamp: Timestamp, parts: &[Part], to: &Destinat
         let restored = quote::word(to.path.join(&part.name).as_os_str());
         lines.push(format!("put_in_place {restored} {live} {timestamp} &&"));
     }
-    lines.push("systemctl start opencode-memory-pod.service".to_owned());
+    lines.push(
+        "systemctl start opencode-memory-pod.service || \
+         { echo not all is in place and started: mend what is said above, and paste this again >&2; false; }"
+            .to_owned(),
+    );
     lines.join("\n")
 }

@@ -8,7 +8,7 @@ use testbed::s3::{APP_KEY, KEY_ID};
 use testbed::{Bed, Ran, Running};
 
 use super::{everything, fields, json};
-use crate::support::{bed, expect, impatient};
+use crate::support::{a_new_second, bed, expect, impatient};
 
 /// A folder name that a shell would take apart.
 const AWKWARD: &str = "containers/it's $HOME; \"all\" of * it";
@@ -228,4 +228,42 @@ fn a_dry_run_on_a_host_that_is_not_ready_names_what_is_unmet() {
         "{ran}"
     );
     assert_eq!(everything(&bed), before);
+}
+
+/// How what arrived is asked about depends on how it goes: in parts or not, and how many.
+#[test]
+fn the_plan_asks_what_a_run_asks() {
+    let bed = bed();
+    let large = |name: &str| {
+        let file = bed.dataset("valkey").join(name);
+        fs::write(file, vec![1; 16 << 20]).expect("a file");
+    };
+    let kinds = |lines: &mut dyn Iterator<Item = String>| {
+        let (mut asked, mut listed) = (false, false);
+        for line in lines.filter(|line| line.contains("/valkey-")) {
+            asked |= line.contains("rclone hashsum MD5");
+            listed |= line.contains("rclone lsjson") && line.contains("--hash");
+        }
+        (asked, listed)
+    };
+    let compare = |expected| {
+        let plan = json(&expect(&bed, &["run", "--dry-run", "--json"], 0));
+        let steps = plan["steps"].as_array().expect("steps").iter();
+        let commands = steps.filter_map(|step| Some(step["command"].as_str()?.to_owned()));
+        assert_eq!(kinds(&mut commands.into_iter()), expected, "{plan}");
+        let ran = expect(&bed, &["run", "-v"], 0);
+        let mut lines = ran.stderr.lines().map(str::to_owned);
+        assert_eq!(kinds(&mut lines), expected, "{ran}");
+        a_new_second(&bed);
+    };
+    compare((false, true));
+    large("a");
+    large("b");
+    compare((false, true));
+    large("c");
+    compare((true, false));
+    fs::remove_file(bed.dataset("valkey").join("a")).expect("it goes");
+    bed.set("remote.extra_args", vec!["--s3-upload-cutoff=8M"])
+        .expect("a setting");
+    compare((true, false));
 }

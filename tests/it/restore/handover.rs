@@ -158,6 +158,44 @@ fn pasted_again_the_commands_take_nothing_away_and_go_on() -> Result<()> {
     Ok(())
 }
 
+/// A full disk, a disk that is read-only, one that cannot be written to any more.
+#[test]
+fn where_a_step_fails_what_was_there_stays_in_place() -> Result<()> {
+    let bed = plain(Rclone::Old);
+    fs::write(bed.dataset("valkey").join("mark"), "then")?;
+    backup(&bed);
+    fs::write(bed.dataset("valkey").join("mark"), "now")?;
+    let text = restore(&bed, &target(&bed), &["--dataset", "valkey", "-q"], 0).stdout;
+    let stubs = bed.scratch().join("failing");
+    fs::create_dir(&stubs)?;
+    for tool in ["cp", "sync", "touch"] {
+        let stub = stubs.join(tool);
+        fs::write(&stub, "#!/bin/sh\necho no room >&2; exit 1\n")?;
+        fs::set_permissions(&stub, fs::Permissions::from_mode(0o755))?;
+        let output = Command::new("bash")
+            .args(["-c", &text.replace("systemctl", "echo systemctl")])
+            .env("PATH", format!("{}:/usr/bin:/bin", stubs.display()))
+            .output()?;
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(!output.status.success(), "{tool}: {out}{err}");
+        assert!(!out.contains("systemctl start"), "{tool}: {out}");
+        assert!(
+            err.contains("no room") && err.contains("paste this again"),
+            "{err}"
+        );
+        let mark = fs::read_to_string(bed.dataset("valkey").join("mark"))?;
+        assert_eq!(mark, "now", "{tool}");
+        fs::remove_file(&stub)?;
+    }
+    paste(&bed, &text);
+    let mark = fs::read_to_string(bed.dataset("valkey").join("mark"))?;
+    assert_eq!(mark, "then");
+    Ok(())
+}
+
 /// Who has lost what was restored, or looks for it on the wrong disk, must not be told that it is in place.
 #[test]
 fn what_is_not_there_is_not_taken_for_what_is_in_place() -> Result<()> {
