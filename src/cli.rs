@@ -7,9 +7,9 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 
-use crate::chosen::Which;
+use crate::bucket::select::Selector;
 use crate::config::{DatasetName, Span};
-use crate::logging::Destination;
+use crate::ui::logging::Destination;
 
 /// Snapshot, upload, prove, prune: backups of an AI assistant's memory.
 ///
@@ -66,7 +66,7 @@ pub enum Command {
     Config(Json),
     /// Print completions for a shell, for packagers
     Completions {
-        /// Which shell
+        /// Selector shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, for packagers
@@ -109,9 +109,9 @@ pub struct List {
 /// `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Which backup
+    /// Selector backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
-    pub which: Which,
+    pub which: Selector,
     /// Every complete backup in the bucket
     #[arg(long, conflicts_with = "which")]
     pub all: bool,
@@ -126,9 +126,9 @@ pub struct Verify {
 /// `restore`.
 #[derive(Clone, Debug, Args)]
 pub struct Restore {
-    /// Which backup
+    /// Selector backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
-    pub which: Which,
+    pub which: Selector,
     /// An absent or empty directory; each dataset becomes a directory in it
     #[arg(long, value_name = "DIR", value_parser = absolute())]
     pub to: PathBuf,
@@ -174,9 +174,9 @@ pub struct Status {
 /// `drill`.
 #[derive(Debug, Args)]
 pub struct Drill {
-    /// Which backup
+    /// Selector backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
-    pub which: Which,
+    pub which: Selector,
     /// Where the scratch directory is made [default: $TMPDIR, or /var/tmp]
     #[arg(long, value_name = "DIR", value_parser = absolute())]
     pub scratch: Option<PathBuf>,

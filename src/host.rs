@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::credentials::{self, Credentials, Environment};
-use crate::exec::{Event, Held, Runner};
 use crate::interrupt::Interrupt;
-use crate::manifest::{Head, Schema};
-use crate::secret::Redactor;
-use crate::timestamp::Timestamp;
+use crate::process::{Capabilities, Runner};
+use crate::secrets::Redactor;
+use crate::secrets::{self, Credentials, Environment};
+use crate::step::Event;
 use crate::tools::Programs;
 
 /// The machine, as far as we are concerned.
@@ -26,7 +25,7 @@ pub struct Host {
     /// Where the tools are.
     pub programs: Programs,
     /// Our capabilities.
-    pub held: Held,
+    pub capabilities: Capabilities,
     /// Whether we are to stop.
     pub interrupt: Interrupt,
     /// Hears what children do.
@@ -44,8 +43,8 @@ impl Host {
         interrupt: Interrupt,
         sink: Arc<dyn Fn(Event) + Send + Sync>,
     ) -> Self {
-        let credentials = credentials::find(&environment, env_file, &config.env_file, &interrupt);
-        let redactor = credentials::redactor(&environment, credentials.as_ref().ok());
+        let credentials = secrets::find(&environment, env_file, &config.env_file, &interrupt);
+        let redactor = secrets::redactor(&environment, credentials.as_ref().ok());
         let programs = Programs::find(
             &config,
             environment
@@ -62,21 +61,10 @@ impl Host {
             credentials,
             redactor,
             programs,
-            held: Held::read(),
+            capabilities: Capabilities::read(),
             interrupt,
             sink,
             name,
-        }
-    }
-
-    /// What every object below `manifests/` begins with.
-    pub fn head(&self, timestamp: Timestamp) -> Head {
-        Head {
-            schema: Schema::CURRENT,
-            tool: concat!("opencode-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
-            host: self.name.clone(),
-            timestamp,
-            started: timestamp.rfc3339(),
         }
     }
 
@@ -84,7 +72,7 @@ impl Host {
     pub fn runner(&self, setpriv: PathBuf) -> Runner {
         Runner {
             setpriv,
-            held: self.held,
+            capabilities: self.capabilities,
             interrupt: self.interrupt.clone(),
             redactor: self.redactor.clone(),
             sink: Arc::clone(&self.sink),

@@ -49,19 +49,18 @@ impl Interrupt {
             None => Ok(()),
         }
     }
-
-    /// As if this signal had arrived.
-    pub fn raise(&self, signal: Signal) {
-        self.0.store(
-            usize::try_from(signal as i32).unwrap_or_default(),
-            Ordering::Relaxed,
-        );
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Interrupt {
+        fn raise(&self, signal: Signal) {
+            let number = usize::try_from(signal as i32).unwrap_or_default();
+            self.0.store(number, Ordering::Relaxed);
+        }
+    }
 
     #[test]
     fn a_signal_is_seen_and_a_second_one_replaces_it() {

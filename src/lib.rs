@@ -1,47 +1,39 @@
-//! Backups of an AI assistant's memory: a Btrfs snapshot, uploaded, proven, pruned, and loud when any of it
-//! failed.
+//! Backups of an AI assistant's memory: a Btrfs snapshot, an upload, a check of what arrived, a manifest, retention.
 //!
-//! The map, in the order in which a run meets it:
+//! The modules, from top to bottom; each imports only modules below it:
 //!
-//! - [`cli`] parses, [`commands`] has a thin file for each command, [`host`] is what they start from.
-//! - [`config`], [`env_file`], [`credentials`], [`secret`]: strings end here.
-//! - [`preflight`] and [`lock`]: before anything is touched.
-//! - [`backup`]: the run. [`tree`] is a dataset's files, [`redis_files`] knows whether they are whole,
-//!   [`verify`] whether they arrived, [`manifest`] what is written last, [`retention`] what goes.
-//! - [`snapshots`] and [`catalog`]: what there is, here and in the bucket.
-//! - [`tools`] build command lines and read answers; [`exec`] runs them; [`interrupt`] stops them.
-//! - [`report`], [`logging`] and [`progress`] tell.
+//! - [`commands`]: one file a command. [`cli`] parses the command line.
+//! - [`report`]: the verdict, the state file, the metrics.
+//! - [`backup`]: the run. [`restore`]: the way back. [`retention`]: what is deleted.
+//! - [`preflight`]: prerequisites. [`host`]: what every command starts from.
+//! - [`bucket`], [`dataset`], [`snapshots`]: what is stored. [`redis_files`]: would a server load it.
+//! - [`tools`]: command lines and answers of btrfs, rclone and the scripts. [`process`]: the one spawn site.
+//! - [`secrets`], [`ui`], [`step`], [`exit`], [`config`] and small files at the bottom.
 
-pub mod backup;
-pub mod catalog;
-pub mod chosen;
-pub mod cli;
-pub mod commands;
-pub mod config;
-pub mod credentials;
-pub mod env_file;
-pub mod exec;
-pub mod expiry;
-pub mod host;
-pub mod interrupt;
-pub mod lock;
-pub mod logging;
-pub mod manifest;
-pub mod metrics;
-pub mod preflight;
-pub mod progress;
-pub mod prune;
-pub mod redis_files;
-pub mod report;
-pub mod restore;
-pub mod retention;
-pub mod secret;
-pub mod small_file;
-pub mod snapshot_name;
-pub mod snapshots;
-pub mod space;
-pub mod threads;
-pub mod timestamp;
-pub mod tools;
-pub mod tree;
-pub mod verify;
+mod backup;
+mod bucket;
+mod cli;
+mod commands;
+mod config;
+mod dataset;
+mod exit;
+mod free_space;
+mod host;
+mod interrupt;
+mod lock;
+mod preflight;
+mod process;
+mod redis_files;
+mod report;
+mod restore;
+mod retention;
+mod secrets;
+mod small_file;
+mod snapshots;
+mod step;
+mod threads;
+mod timestamp;
+mod tools;
+mod ui;
+
+pub use commands::main;

@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 pub struct Lock(#[expect(dead_code, reason = "held, never read")] Flock<File>);
 
 /// Why there is no lock.
-pub enum NoLock {
+pub enum LockError {
     /// Another run holds it.
     Held,
     /// The directory cannot be opened or locked.
@@ -24,28 +24,28 @@ pub enum NoLock {
 /// Takes the lock, or says at once that it is held.
 ///
 /// # Errors
-/// See [`NoLock`].
-pub fn exclusive(directory: &Path) -> Result<Lock, NoLock> {
+/// See [`LockError`].
+pub fn exclusive(directory: &Path) -> Result<Lock, LockError> {
     take(directory, FlockArg::LockExclusiveNonblock)
 }
 
 /// Takes it beside others that only read.
 ///
 /// # Errors
-/// See [`NoLock`].
-pub fn shared(directory: &Path) -> Result<Lock, NoLock> {
+/// See [`LockError`].
+pub fn shared(directory: &Path) -> Result<Lock, LockError> {
     take(directory, FlockArg::LockSharedNonblock)
 }
 
-fn take(directory: &Path, how: FlockArg) -> Result<Lock, NoLock> {
+fn take(directory: &Path, how: FlockArg) -> Result<Lock, LockError> {
     let file = File::options()
         .read(true)
         .custom_flags(OFlag::O_DIRECTORY.bits())
         .open(directory)
-        .map_err(NoLock::Failed)?;
+        .map_err(LockError::Failed)?;
     match Flock::lock(file, how) {
         Ok(lock) => Ok(Lock(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Err(NoLock::Held),
-        Err((_, error)) => Err(NoLock::Failed(error.into())),
+        Err((_, Errno::EWOULDBLOCK)) => Err(LockError::Held),
+        Err((_, error)) => Err(LockError::Failed(error.into())),
     }
 }

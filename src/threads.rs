@@ -9,13 +9,13 @@ pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Turns that are taken: so many at once.
-pub struct Turns {
+/// Semaphore that are taken: so many at once.
+pub struct Semaphore {
     free: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Turns {
+impl Semaphore {
     /// So many.
     pub fn new(many: usize) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Turns {
 }
 
 /// Given back even where its holder panics.
-struct Turn<'a>(&'a Turns);
+struct Turn<'a>(&'a Semaphore);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn no_more_take_a_turn_than_there_are() {
-        let (turns, now, most) = (Turns::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (turns, now, most) = (Semaphore::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..20 {
                 scope.spawn(|| {

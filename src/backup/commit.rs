@@ -7,13 +7,16 @@ use log::info;
 use md5::{Digest as _, Md5};
 
 use super::Run;
-use super::bucket::Bucket;
 use super::outcome::DatasetOutcome;
-use crate::exec::{Label, Step};
-use crate::manifest::{ExportRecord, FailedDataset, Manifest, Mark, SnapshotRecord, StoredDataset};
+use super::register::Registration;
+use crate::bucket::manifest::{
+    ExportRecord, FailedDataset, Head, Manifest, SnapshotRecord, StoredDataset,
+};
+use crate::bucket::names::Mark;
+use crate::dataset::Tree;
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::payload::Payload;
-use crate::tree::Tree;
 
 /// Writes the manifest of a complete backup, or of the datasets that are safely stored. None of them: nothing
 /// is written, and the started mark tells what was left behind.
@@ -22,7 +25,7 @@ use crate::tree::Tree;
 /// Where there is no manifest in the bucket that says what is stored.
 pub fn write(
     run: &Run<'_>,
-    bucket: &Bucket,
+    bucket: &Registration,
     snapshot: &SnapshotRecord,
     works: &[(DatasetOutcome, Tree)],
     export: &ExportRecord,
@@ -53,7 +56,7 @@ pub fn write(
     };
     let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
     let manifest = Manifest {
-        head: run.host.head(run.timestamp),
+        head: Head::new(&run.host.name, run.timestamp),
         finished: Timestamp::now().rfc3339(),
         complete,
         snapshot: snapshot.clone(),
@@ -66,7 +69,7 @@ pub fn write(
     // The server has it, with the MD5 that it was sent with: the mark may go while it is read back.
     let back = thread::scope(|scope| {
         if complete {
-            scope.spawn(|| bucket.withdraw(run));
+            scope.spawn(|| bucket.unregister(run));
         }
         read_back(run, &key, &sent)
     });

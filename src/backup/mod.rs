@@ -6,44 +6,37 @@
 //! ```
 //! A stage that fails says so in the [`Outcome`]; nothing here decides an exit code.
 
-mod bucket;
 mod commit;
-mod confirm;
-mod contents;
-mod copies;
-mod live;
+mod export;
 pub mod outcome;
 pub mod plan;
-mod problems;
+mod previous;
 mod prune;
-mod snapshot;
-mod structure;
-pub mod times;
+mod register;
 mod upload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::thread;
 
 use log::{info, warn};
 
-use crate::config::Dataset;
-use crate::exec::{Label, Step};
+use crate::bucket::manifest::SnapshotRecord;
+use crate::dataset::{live_tree, scan};
+use crate::free_space::Space;
 use crate::host::Host;
-use crate::interrupt::Interrupt;
-use crate::lock::{self, Lock, NoLock};
+use crate::lock::{self, Lock, LockError};
 use crate::preflight::{self, Check, Ready};
 use crate::snapshots;
-use crate::space::{Bytes, Space, counted};
-use crate::threads::{Turns, joined};
+use crate::step::timer::StepTimer;
+use crate::step::{Label, Step};
+use crate::threads::{Semaphore, joined};
 use crate::timestamp::Timestamp;
-use crate::tools::rclone::tuning::{Files, Share};
-use crate::tree::Tree;
-use bucket::Bucket;
-pub use bucket::same_clock;
-use copies::Base;
+use crate::tools::rclone::tuning::{Files, MemoryBudget};
+use crate::ui::{Bytes, counted};
 use outcome::{DatasetOutcome, Outcome, Refused};
-use times::Times;
+use previous::PreviousBackup;
+use register::Registration;
+pub use register::same_clock;
 use upload::Work;
 
 /// What every stage of a run works with.
@@ -55,7 +48,7 @@ pub(crate) struct Run<'a> {
     /// The run's one time.
     pub timestamp: Timestamp,
     /// Measures how long its steps take.
-    pub times: Times,
+    pub timer: StepTimer,
 }
 
 /// Makes a backup. The prerequisites are met; the lock is taken here and handed back, so that its holder, and
@@ -64,11 +57,11 @@ pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option
     let mut outcome = Outcome::default();
     let lock = match lock::exclusive(&host.config.snapshot_dir) {
         Ok(lock) => lock,
-        Err(NoLock::Held) => {
+        Err(LockError::Held) => {
             outcome.refused = Some(Refused::Locked);
             return (outcome, None);
         }
-        Err(NoLock::Failed(error)) => {
+        Err(LockError::Failed(error)) => {
             let found = format!("{}: {error}", host.config.snapshot_dir.display());
             let check = Check::unmet("the lock", found, "see dmesg for errors of the disk");
             outcome.refused = Some(Refused::Unmet(vec![check]));
@@ -79,12 +72,12 @@ pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option
         host,
         ready,
         timestamp,
-        times: Times::default(),
+        timer: StepTimer::default(),
     };
     // Whatever happens, there is a verdict of this run, and not that of the one before.
     let ended = catch_unwind(AssertUnwindSafe(|| run.stages(&mut outcome)));
     outcome.panicked = ended.is_err();
-    outcome.durations = run.times.finish();
+    outcome.durations = run.timer.finish();
     if let Some(signal) = host.interrupt.signal() {
         outcome.signal = Some(signal);
     }
@@ -101,12 +94,12 @@ impl Run<'_> {
         let taken = preflight::taken_locally(self.host, self.timestamp);
         // What the last backup was is guessed meanwhile, and its manifest read: a question less to wait for.
         let (mut bucket, guess) = match taken.is_none() {
-            true => Bucket::enter(self, || Base::guess(self)),
-            false => (Bucket::ask(self), None),
+            true => Registration::register(self, || PreviousBackup::guess(self)),
+            false => (Registration::ask(self), None),
         };
         let taken: Vec<Check> = taken.into_iter().chain(bucket.taken(self)).collect();
         if !taken.is_empty() {
-            bucket.withdraw(self);
+            bucket.unregister(self);
             outcome.refused = Some(Refused::Unmet(taken));
             return;
         }
@@ -116,22 +109,26 @@ impl Run<'_> {
 
         self.enter(outcome, Step::Snapshot);
         let (taken, base) = thread::scope(|scope| {
-            let base = scope.spawn(|| Base::of(self, &bucket, guess.flatten()));
-            (snapshot::take(self), joined(base))
+            let base = scope.spawn(|| PreviousBackup::of(self, &bucket, guess.flatten()));
+            (
+                snapshots::take(&self.host.config, &self.ready.btrfs, self.timestamp),
+                joined(base),
+            )
         });
         let snapshot = match taken {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 outcome.snapshot = Some(Err(format!("{error:#}")));
-                bucket.withdraw(self);
+                bucket.unregister(self);
                 return;
             }
         };
-        info!(step = "snapshot"; "snapshot {} taken", snapshot.record.path);
-        outcome.snapshot = Some(Ok(snapshot.record.clone()));
+        info!(step = "snapshot"; "snapshot {} taken", snapshot.path.display());
+        let record = SnapshotRecord::from(&snapshot);
+        outcome.snapshot = Some(Ok(record.clone()));
 
         self.enter(outcome, Step::Structure);
-        let mounts = live::mount_points();
+        let mounts = live_tree::mount_points();
         let examined: Vec<_> = self
             .host
             .config
@@ -142,7 +139,7 @@ impl Run<'_> {
                     .still_there()
                     .map_err(|error| vec![error])
                     .and_then(|()| {
-                        structure::examine(
+                        scan::examine(
                             &snapshot.path,
                             &self.host.config.subvolume,
                             &mounts,
@@ -153,21 +150,21 @@ impl Run<'_> {
             })
             .collect();
 
-        let share = Share::among(
+        let share = MemoryBudget::among(
             self.host.config.remote.memory.bytes(),
             examined.iter().map(|(.., found)| match found {
-                Ok(found) => Files::of(&found.tree),
+                Ok(found) => found.tree.sizes(),
                 Err(_) => Files::default(),
             }),
         );
 
-        let turns = Turns::new(share.at_once());
+        let turns = Semaphore::new(share.at_once());
 
         self.enter(outcome, Step::Upload);
-        bucket.insist(self);
+        bucket.retry(self);
         let (works, export) = thread::scope(|scope| {
             let (bucket, base, turns) = (&bucket, base.as_ref(), &turns);
-            let export = scope.spawn(|| confirm::export(self, bucket));
+            let export = scope.spawn(|| export::export(self, bucket));
             let children: Vec<_> = examined
                 .into_iter()
                 .map(|(name, dataset, found)| {
@@ -189,7 +186,7 @@ impl Run<'_> {
                 .collect();
             let works: Vec<_> = children.into_iter().map(joined).collect();
             // The export has a time of its own.
-            self.times.leave();
+            self.timer.leave();
             (works, joined(export))
         });
         for (dataset, _) in &works {
@@ -200,7 +197,7 @@ impl Run<'_> {
         }
 
         self.enter(outcome, Step::Commit);
-        let commit = commit::write(self, &bucket, &snapshot.record, &works, &export);
+        let commit = commit::write(self, &bucket, &record, &works, &export);
         let stored = commit.is_ok() && works.iter().all(|(dataset, _)| dataset.error.is_none());
         if let Err(error) = &commit {
             warn!(step = "commit"; "the manifest: {error}");
@@ -215,12 +212,12 @@ impl Run<'_> {
     }
 
     fn enter(&self, outcome: &mut Outcome, step: Step) {
-        self.times.enter(step);
+        self.timer.enter(step);
         // What comes after a signal is clean-up: the verdict names the stage that was stopped.
         if self.host.interrupt.signal().is_none() {
             outcome.reached = Some(step);
         }
-        (self.host.sink)(crate::exec::Event::Entered {
+        (self.host.sink)(crate::step::Event::Entered {
             label: Label::new(step),
         });
     }
@@ -241,24 +238,4 @@ impl Run<'_> {
             ),
         }
     }
-}
-
-/// What the live tree of a dataset shows that a snapshot of it cannot hold: mounts and nested subvolumes.
-pub fn unsnapshotable(subvolume: &Path, dataset: &Dataset) -> Vec<String> {
-    live::look(subvolume, &live::mount_points(), &dataset.path).problems
-}
-
-/// A dataset in a snapshot, with the MD5 of every file; for a restore from there.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Result<Tree, String> {
-    let mut found =
-        structure::in_snapshot(snapshot, dataset).map_err(|problems| problems.join("; "))?;
-    let root = snapshot.join(&dataset.path);
-    let contents = contents::read(&root, &mut found, dataset, Timestamp::now(), interrupt)?;
-    for warning in contents.warnings.iter().chain(&contents.problems) {
-        warn!(step = "contents"; "{warning}");
-    }
-    Ok(found.tree)
 }

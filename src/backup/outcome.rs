@@ -1,78 +1,16 @@
-//! What came of a run, and the exit code that says it: the one table of DESIGN's exit codes.
+//! The outcome of a run, and the exit code that follows from it.
 
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
-use super::times::Took;
-use crate::exec::{Step, Transfer};
-use crate::manifest::{ExportRecord, SnapshotRecord};
+use crate::bucket::manifest::{ExportRecord, SnapshotRecord};
+use crate::exit::Exit;
+use crate::free_space::Space;
 use crate::preflight::Check;
-use crate::retention::Row;
-use crate::space::Space;
+use crate::retention::Pruned;
+use crate::step::timer::StepDuration;
+use crate::step::{Step, Transfer};
 use crate::timestamp::Timestamp;
-
-/// The exit codes. Their numbers are documented and do not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Exit {
-    /// All is well.
-    Done = 0,
-    /// A bug, or something that nobody foresaw.
-    Unexpected = 1,
-    /// Usage or configuration.
-    Usage = 2,
-    /// A prerequisite is unmet; nothing was touched.
-    Unmet = 3,
-    /// The snapshot failed; nothing was uploaded.
-    Snapshot = 4,
-    /// A dataset is not safely stored.
-    Dataset = 5,
-    /// The datasets are stored, the export is not.
-    Export = 6,
-    /// All is stored, retention failed.
-    Retention = 7,
-    /// `verify`, `restore` or `drill` found a difference.
-    Difference = 8,
-    /// Another run holds the lock.
-    Locked = 75,
-    /// Interrupted by SIGINT.
-    Interrupted = 130,
-    /// Interrupted by SIGTERM or SIGHUP.
-    Terminated = 143,
-}
-
-impl Exit {
-    /// The number.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// What it means, for a person.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Unexpected => "something unexpected",
-            Self::Usage => "usage or configuration",
-            Self::Unmet => "a prerequisite is unmet, nothing was touched",
-            Self::Snapshot => "the snapshot failed, nothing was uploaded",
-            Self::Dataset => "a dataset is not safely stored",
-            Self::Export => "the datasets are stored, the export is not",
-            Self::Retention => "all is stored, retention failed",
-            Self::Difference => "what is stored is not what was there",
-            Self::Locked => "another run holds the lock",
-            Self::Interrupted | Self::Terminated => "interrupted",
-        }
-    }
-
-    /// For the signal that stopped us.
-    pub fn of_signal(signal: Signal) -> Self {
-        if signal == Signal::SIGINT {
-            Self::Interrupted
-        } else {
-            Self::Terminated
-        }
-    }
-}
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +24,7 @@ pub struct Outcome {
     /// The stage that was reached.
     pub reached: Option<Step>,
     /// How long each step took.
-    pub durations: Vec<Took>,
+    pub durations: Vec<StepDuration>,
     /// The snapshot, once tried.
     pub snapshot: Option<Result<SnapshotRecord, String>>,
     /// The datasets, once tried.
@@ -138,23 +76,6 @@ pub struct DatasetOutcome {
     pub data_time: Option<Timestamp>,
     /// What rclone transferred.
     pub transfer: Transfer,
-}
-
-/// What retention did.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Pruned {
-    /// Every candidate, with its reason.
-    pub rows: Vec<Row>,
-    /// How many went.
-    pub deleted: u64,
-    /// The same for the bucket, where `remote_days` is set.
-    pub remote_rows: Vec<Row>,
-    /// How many backups went from the bucket.
-    pub remote_deleted: u64,
-    /// Which would not go, and why.
-    pub failed: Vec<String>,
-    /// What somebody should look at.
-    pub warnings: Vec<String>,
 }
 
 /// The exit code. With several failures the lowest of 4 to 7 wins; an interruption that kept something

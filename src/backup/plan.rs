@@ -11,26 +11,27 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Run;
-use super::bucket::{Bucket, patterns};
-use super::times::Times;
+use super::register::{Registration, patterns};
 use super::upload::exclude;
+use crate::bucket::names::{self, Mark};
 use crate::config::Remote;
-use crate::credentials::{APP_KEY, KEY_ID};
-use crate::exec::{Label, Privileges, Step, quote};
+use crate::dataset::compare;
 use crate::host::Host;
-use crate::manifest::{self, Mark};
 use crate::preflight::{self, Check, Ready};
-use crate::retention::{self, Candidate, Policy, Row, Standing};
-use crate::snapshot_name::SnapshotName;
+use crate::process::{Privileges, quote};
+use crate::retention::{self, Candidate, Ownership, Policy, Row};
+use crate::secrets::{APP_KEY, KEY_ID};
 use crate::snapshots;
-use crate::space::counted;
+use crate::snapshots::SnapshotName;
+use crate::step::timer::StepTimer;
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::clean_environment;
 use crate::tools::export;
 use crate::tools::rclone::PRIVILEGES;
 use crate::tools::rclone::args::{self, REMOTE_VARIABLES, SMALL_VARIABLES, Sync};
-use crate::tools::rclone::tuning::{Files, Share, Tuning};
-use crate::verify;
+use crate::tools::rclone::tuning::{Files, MemoryBudget, Tuning};
+use crate::ui::counted;
 
 /// The plan.
 #[derive(Debug, Serialize)]
@@ -67,9 +68,9 @@ pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
         host,
         ready,
         timestamp,
-        times: Times::default(),
+        timer: StepTimer::default(),
     };
-    let bucket = Bucket::ask(&run);
+    let bucket = Registration::ask(&run);
     let mut plan = Plan {
         timestamp,
         environment: environment(),
@@ -95,7 +96,7 @@ pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
 }
 
 impl Plan {
-    fn steps(&mut self, run: &Run<'_>, bucket: &Bucket) -> Result<()> {
+    fn steps(&mut self, run: &Run<'_>, bucket: &Registration) -> Result<()> {
         let (host, ready) = (run.host, run.ready);
         let (config, rclone) = (&host.config, &ready.rclone);
         let (program, remote, timestamp) = (&rclone.program, &rclone.remote, run.timestamp);
@@ -103,7 +104,7 @@ impl Plan {
         let started = bucket.mark_key(run);
         let manifest = Mark::Complete.key(&remote.prefix, timestamp);
         let all = Privileges::All;
-        let folder = manifest::folder(&remote.prefix);
+        let folder = names::folder(&remote.prefix);
         for mark in [
             args::ask(program, remote, &patterns(run))?,
             args::rcat(program, remote, &started)?,
@@ -123,14 +124,14 @@ impl Plan {
             .iter()
             .map(|(name, dataset)| (name, dataset, count(&config.subvolume.join(&dataset.path))))
             .collect();
-        let share = Share::among(
+        let share = MemoryBudget::among(
             remote.memory.bytes(),
             counted.iter().map(|(.., files)| *files),
         );
         for (name, dataset, files) in counted {
-            let prefix = manifest::dataset_prefix(&remote.prefix, name, timestamp);
+            let prefix = names::dataset_prefix(&remote.prefix, name, timestamp);
             for source in sources(remote, bucket, timestamp) {
-                let from = manifest::dataset_prefix(&remote.prefix, name, source);
+                let from = names::dataset_prefix(&remote.prefix, name, source);
                 let copy = args::copy_within(program, remote, &from, &prefix, files.largest)?;
                 self.push(run, Step::Upload, Some(name.to_string()), &copy, PRIVILEGES);
             }
@@ -148,7 +149,7 @@ impl Plan {
                 &args::sync(program, remote, &sync)?,
                 PRIVILEGES,
             );
-            for list in verify::commands(program, remote, &prefix, files.large)? {
+            for list in compare::commands(program, remote, &prefix, files.large)? {
                 self.push(run, Step::Verify, Some(name.to_string()), &list, PRIVILEGES);
             }
         }
@@ -164,7 +165,7 @@ impl Plan {
         for commit in [
             args::rcat(program, remote, &manifest)?,
             args::cat(program, remote, &folder)?,
-            bucket.withdrawal(run)?,
+            bucket.unregister_command(run)?,
         ] {
             self.push(run, Step::Commit, None, &commit, PRIVILEGES);
         }
@@ -189,7 +190,7 @@ impl Plan {
     }
 
     /// As if this run's backup were committed.
-    fn retention(&mut self, run: &Run<'_>, bucket: &Bucket) {
+    fn retention(&mut self, run: &Run<'_>, bucket: &Registration) {
         let (config, btrfs) = (&run.host.config, &run.ready.btrfs);
         if let Err(error) = bucket.clock(run.timestamp) {
             self.notes
@@ -213,7 +214,7 @@ impl Plan {
             name: name.clone(),
             timestamp: run.timestamp,
             whole: true,
-            standing: Standing::Ours(0),
+            ownership: Ownership::Ours(0),
         });
         let mut committed = bucket.committed();
         committed.insert(run.timestamp);
@@ -238,7 +239,7 @@ impl Plan {
 }
 
 /// What unchanged files would be copied from.
-fn sources(remote: &Remote, bucket: &Bucket, now: Timestamp) -> Vec<Timestamp> {
+fn sources(remote: &Remote, bucket: &Registration, now: Timestamp) -> Vec<Timestamp> {
     if !remote.incremental {
         return Vec::new();
     }

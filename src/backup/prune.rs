@@ -3,25 +3,24 @@
 use std::collections::BTreeMap;
 
 use super::Run;
-use super::bucket::Bucket;
-use super::outcome::Pruned;
-use crate::expiry::Expiry;
-use crate::prune;
-use crate::retention::Policy;
+use super::register::Registration;
+use crate::retention::bucket::Expiry;
+use crate::retention::snapshots as local;
+use crate::retention::{Policy, Pruned};
 use crate::tools::btrfs::Subvolume;
 
 /// Deletes what the plans say. One that will not go does not stop the others.
 ///
 /// # Errors
 /// Where nothing may be deleted, and why.
-pub fn all(run: &Run<'_>, bucket: &Bucket, subvolume: &Subvolume) -> Result<Pruned, String> {
+pub fn all(run: &Run<'_>, bucket: &Registration, subvolume: &Subvolume) -> Result<Pruned, String> {
     bucket
         .clock(run.timestamp)
         .map_err(|error| format!("nothing was deleted: {error}"))?;
     let mut committed = bucket.committed();
     committed.insert(run.timestamp);
     let (host, btrfs) = (run.host, &run.ready.btrfs);
-    let rows = prune::plan_local(
+    let rows = local::plan_local(
         host,
         btrfs,
         subvolume,
@@ -30,7 +29,7 @@ pub fn all(run: &Run<'_>, bucket: &Bucket, subvolume: &Subvolume) -> Result<Prun
         run.timestamp,
     )
     .map_err(|error| format!("nothing was deleted: {error:#}"))?;
-    let mut pruned = prune::local(host, btrfs, subvolume, rows);
+    let mut pruned = local::local(host, btrfs, subvolume, rows);
     if let Some(policy) = Policy::remote(host.config.retention) {
         let marks = bucket.marks_with(run.timestamp);
         match Expiry::look(host, &run.ready.rclone, &marks, policy, run.timestamp) {

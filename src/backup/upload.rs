@@ -6,21 +6,22 @@ use std::thread;
 use log::info;
 
 use super::Run;
-use super::bucket::Bucket;
-use super::contents::{self, Contents};
-use super::copies::{self, Base, Copies};
 use super::outcome::DatasetOutcome;
-use super::snapshot::Snapshot;
-use super::structure::Found;
+use super::previous::{self, Copies, PreviousBackup};
+use super::register::Registration;
+use crate::bucket::names;
 use crate::config::{Dataset, DatasetName, Format};
-use crate::exec::{ChildError, Label, Step, Transfer};
-use crate::manifest;
-use crate::space::counted;
-use crate::threads::{Turns, joined};
+use crate::dataset::Tree;
+use crate::dataset::compare::Listing;
+use crate::dataset::read::{self, Contents};
+use crate::dataset::scan::ScannedDataset;
+use crate::process::ChildError;
+use crate::snapshots::Snapshot;
+use crate::step::{Label, Step, Transfer};
+use crate::threads::{Semaphore, joined};
 use crate::tools::rclone::args::{self, Sync};
-use crate::tools::rclone::tuning::{Files, Share, Tuning};
-use crate::tree::Tree;
-use crate::verify::Listing;
+use crate::tools::rclone::tuning::{Files, MemoryBudget, Tuning};
+use crate::ui::counted;
 
 /// rclone's filter patterns for what `redis_files::is_scratch` leaves out.
 pub const SCRATCH_PATTERNS: [&str; 3] = [
@@ -34,9 +35,9 @@ pub struct Work<'a> {
     /// The run.
     pub run: &'a Run<'a>,
     /// What the bucket said.
-    pub bucket: &'a Bucket,
+    pub bucket: &'a Registration,
     /// The last backup, whose unchanged files are copied.
-    pub base: Option<&'a Base>,
+    pub base: Option<&'a PreviousBackup>,
     /// The snapshot.
     pub snapshot: &'a Snapshot,
     /// The dataset's name.
@@ -44,15 +45,15 @@ pub struct Work<'a> {
     /// The dataset.
     pub dataset: &'a Dataset,
     /// The memory for all uploads.
-    pub share: Share,
+    pub share: MemoryBudget,
     /// How many go at once.
-    pub turns: &'a Turns,
+    pub turns: &'a Semaphore,
 }
 
 impl Work<'_> {
     /// Uploads, reads and verifies. What was stored comes back as a tree with the MD5 of every file.
-    pub fn store(self, found: Result<Found, Vec<String>>) -> (DatasetOutcome, Tree) {
-        let prefix = manifest::dataset_prefix(
+    pub fn store(self, found: Result<ScannedDataset, Vec<String>>) -> (DatasetOutcome, Tree) {
+        let prefix = names::dataset_prefix(
             &self.run.host.config.remote.prefix,
             self.name,
             self.run.timestamp,
@@ -94,12 +95,12 @@ impl Work<'_> {
 
     fn transfer(
         &self,
-        found: &mut Found,
+        found: &mut ScannedDataset,
         outcome: &mut DatasetOutcome,
     ) -> Result<(), (Step, String)> {
-        let files = Files::of(&found.tree);
+        let files = found.tree.sizes();
         let copies = self.turns.take(|| match self.bucket.open() {
-            Ok(()) => copies::choose(self.run, self.bucket, self.base, self.name, &found.tree),
+            Ok(()) => previous::choose(self.run, self.bucket, self.base, self.name, &found.tree),
             // The upload says why.
             Err(_) => Vec::new(),
         });
@@ -131,17 +132,17 @@ impl Work<'_> {
             .and_then(|()| listing.compare(&found.tree));
         compared.or_else(|difference| {
             self.turns
-                .take(|| self.mend(found, files, outcome, difference))
+                .take(|| self.resend_changed(found, files, outcome, difference))
         })
     }
 
     fn timed<T>(&self, step: Step, act: impl FnOnce() -> T) -> T {
-        self.run.times.during(step, Some(self.name), act)
+        self.run.timer.during(step, Some(self.name), act)
     }
 
-    fn read(&self, found: &mut Found) -> Result<Contents, String> {
+    fn read(&self, found: &mut ScannedDataset) -> Result<Contents, String> {
         let root = self.snapshot.path.join(&self.dataset.path);
-        contents::read(
+        read::read(
             &root,
             found,
             self.dataset,
@@ -191,9 +192,7 @@ impl Work<'_> {
             checksum,
         };
         let command = args::sync(&rclone.program, &rclone.remote, &sync)?;
-        Ok(rclone
-            .transfer(Label::of(Step::Upload, self.name), command)?
-            .transfer)
+        rclone.transfer(Label::of(Step::Upload, self.name), command)
     }
 
     fn list(&self, listing: &mut Listing, prefix: &str) -> Result<(), String> {
@@ -207,9 +206,9 @@ impl Work<'_> {
 
     /// A file whose size and time are those of the last backup and whose bytes are not was copied instead of
     /// sent: compare by checksum, send what differs, and look again.
-    fn mend(
+    fn resend_changed(
         &self,
-        found: &Found,
+        found: &ScannedDataset,
         files: Files,
         outcome: &mut DatasetOutcome,
         difference: String,

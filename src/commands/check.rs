@@ -1,9 +1,9 @@
 //! `check`: every prerequisite with its state and remedy.
 
 use super::{print, print_json, worse};
-use crate::backup::outcome::Exit;
-use crate::backup::unsnapshotable;
 use crate::cli::Check as Args;
+use crate::dataset::unsnapshotable;
+use crate::exit::Exit;
 use crate::host::Host;
 use crate::preflight::{self, Check, State, remote};
 use crate::timestamp::Timestamp;

@@ -3,12 +3,12 @@
 use log::error;
 
 use super::{print, print_json};
-use crate::backup::outcome::Exit;
 use crate::cli::{Cli, Command, Json};
 use crate::config::{Config, Problems};
+use crate::exit::Exit;
 use crate::report;
-use crate::space::counted;
 use crate::timestamp::Timestamp;
+use crate::ui::counted;
 
 /// Prints it.
 pub fn show(json: &Json, config: &Config) -> Exit {

@@ -9,14 +9,14 @@ use log::{error, info, warn};
 use serde::Serialize;
 
 use super::{complain, print, print_json, worse};
-use crate::backup::outcome::Exit;
-use crate::chosen::Chosen;
+use crate::bucket::select::SelectedBackup;
 use crate::cli::Drill;
 use crate::config::Dataset;
-use crate::exec::Step;
+use crate::exit::Exit;
 use crate::host::Host;
 use crate::preflight;
-use crate::restore::{self, Destination, Failure, Part};
+use crate::restore::{self, DatasetRestore, Destination, Failure};
+use crate::step::Step;
 use crate::timestamp::Timestamp;
 use crate::tools::check;
 use crate::tools::rclone::Rclone;
@@ -90,7 +90,7 @@ fn rehearse(
     now: Timestamp,
     scratch: &Path,
 ) -> std::result::Result<(Timestamp, Vec<Result>), Failure> {
-    let chosen = Chosen::ask(args.which, rclone, &host.config, now)?;
+    let chosen = SelectedBackup::ask(args.which, rclone, &host.config, now)?;
     let manifest = chosen.manifest(Step::Restore, rclone, &host.config)?;
     let parts = restore::parts_of(manifest, &[], chosen.timestamp)?;
     let destination = Destination::new(&scratch.join("restored"), chosen.timestamp, &host.config)?;
@@ -114,7 +114,7 @@ fn rehearse(
     Ok((chosen.timestamp, results))
 }
 
-fn examine(host: &Host, rclone: &Rclone, part: &Part, directory: &Path) -> Result {
+fn examine(host: &Host, rclone: &Rclone, part: &DatasetRestore, directory: &Path) -> Result {
     let result = |outcome, detail| Result {
         dataset: part.name.clone(),
         outcome,

@@ -6,17 +6,17 @@ use std::io::ErrorKind;
 use log::{error, info};
 
 use super::{complain, print, print_json, worse};
-use crate::backup::outcome::Exit;
-use crate::catalog::{self, NEWEST, Remote, Row};
+use crate::bucket::catalog::{self, NEWEST, Remote, Row};
 use crate::cli::List;
-use crate::exec::{Label, Step};
+use crate::exit::Exit;
 use crate::host::Host;
 use crate::preflight;
-use crate::retention::Standing;
+use crate::retention::Ownership;
 use crate::snapshots;
-use crate::space::{Bytes, age};
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
-use crate::tree::shown;
+use crate::ui::shown;
+use crate::ui::{Bytes, age};
 
 /// Looks and prints.
 pub fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
@@ -107,11 +107,11 @@ fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, String> {
         Some(Ok(candidates)) => Ok(candidates
             .into_iter()
             .map(|candidate| {
-                let standing = match candidate.standing {
-                    Standing::Ours(_) => "ours".to_owned(),
-                    Standing::Foreign(why) => why,
+                let ownership = match candidate.ownership {
+                    Ownership::Ours(_) => "ours".to_owned(),
+                    Ownership::Foreign(why) => why,
                 };
-                (candidate.timestamp, standing)
+                (candidate.timestamp, ownership)
             })
             .collect()),
         Some(Err(problem)) => {

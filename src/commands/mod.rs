@@ -8,30 +8,57 @@ mod packaging;
 mod prune;
 mod restore;
 mod run;
-pub mod status;
+mod status;
 mod verify;
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::Parser as _;
 use log::error;
 
-use crate::backup::outcome::Exit;
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::config::{Config, PATH_VARIABLE};
-use crate::credentials::Environment;
+use crate::exit::Exit;
 use crate::host::Host;
 use crate::interrupt::Interrupt;
-use crate::logging;
 use crate::preflight::{Check, State};
-use crate::progress::{Progress, Terminal};
 use crate::report;
+use crate::secrets::Environment;
 use crate::timestamp::Timestamp;
+use crate::ui::logging;
+use crate::ui::progress::{Progress, Terminal};
+
+/// Parses the command line, runs the command, and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // A wrong word is exit code 2, clap's and ours; a monitoring plug-in says that it does not know.
+        Err(problem) => {
+            let _ = problem.print();
+            return ExitCode::from(match problem.use_stderr() {
+                true if cli::asks_for_status(std::env::args_os().skip(1)) => status::UNKNOWN,
+                true => Exit::Usage.code(),
+                false => Exit::Done.code(),
+            });
+        }
+    };
+    let code = catch_unwind(AssertUnwindSafe(|| dispatch(&cli))).unwrap_or_else(|_| {
+        report::announce_unexpected("this is a bug, described above");
+        match cli.command {
+            Command::Status(_) => status::UNKNOWN,
+            _ => Exit::Unexpected.code(),
+        }
+    });
+    ExitCode::from(code)
+}
 
 /// Does what the command line says.
-pub fn dispatch(cli: &Cli) -> u8 {
+fn dispatch(cli: &Cli) -> u8 {
     let is_status = matches!(cli.command, Command::Status(_));
     let code = |exit: Exit| {
         if is_status {

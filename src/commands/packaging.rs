@@ -10,10 +10,10 @@ use clap_mangen::Man;
 use log::error;
 
 use super::print_bytes;
-use crate::backup::outcome::Exit;
 use crate::cli::{self, Cli};
 use crate::config::{DEFAULT_PATH, PATH_VARIABLE};
-use crate::credentials::{APP_KEY, KEY_ID};
+use crate::exit::Exit;
+use crate::secrets::{APP_KEY, KEY_ID};
 
 /// In a page's foot, as `--version` says it.
 const SOURCE: &str = concat!("opencode-backup ", env!("CARGO_PKG_VERSION"));

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use log::error;
 
 use super::{complain, print, print_json, worse};
-use crate::backup::outcome::{Exit, Pruned};
 use crate::backup::same_clock;
-use crate::catalog::Remote;
+use crate::bucket::catalog::Remote;
+use crate::bucket::names::Mark;
 use crate::cli::Prune;
-use crate::exec::{Label, Step};
-use crate::expiry::Expiry;
+use crate::exit::Exit;
 use crate::host::Host;
-use crate::lock::{self, NoLock};
-use crate::manifest::Mark;
+use crate::lock::{self, LockError};
 use crate::preflight::{self, Ready};
-use crate::prune;
-use crate::retention::{Policy, Row};
+use crate::retention::bucket::Expiry;
+use crate::retention::snapshots as local;
+use crate::retention::{Policy, Pruned, Row};
 use crate::snapshots;
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 
 /// Prunes.
@@ -35,11 +35,11 @@ pub fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
     };
     let _lock = match lock::exclusive(&host.config.snapshot_dir) {
         Ok(lock) => lock,
-        Err(NoLock::Held) => {
+        Err(LockError::Held) => {
             error!("a run is under way, which prunes by itself: nothing was done");
             return Exit::Locked;
         }
-        Err(NoLock::Failed(problem)) => {
+        Err(LockError::Failed(problem)) => {
             error!(
                 "{} cannot be locked: {problem}",
                 host.config.snapshot_dir.display()
@@ -98,13 +98,13 @@ fn carry_out(host: &Host, args: &Prune, ready: &Ready, now: Timestamp) -> anyhow
         .filter(|(_, marks)| marks.contains(&Mark::Complete))
         .map(|(timestamp, _)| *timestamp)
         .collect();
-    let rows = prune::plan_local(host, &ready.btrfs, &subvolume, &committed, &adopted, now)?;
+    let rows = local::plan_local(host, &ready.btrfs, &subvolume, &committed, &adopted, now)?;
     let mut pruned = match args.dry_run {
         true => Pruned {
             rows,
             ..Pruned::default()
         },
-        false => prune::local(host, &ready.btrfs, &subvolume, rows),
+        false => local::local(host, &ready.btrfs, &subvolume, rows),
     };
     let Some(policy) = Policy::remote(host.config.retention).filter(|_| args.remote) else {
         return Ok(pruned);

@@ -6,21 +6,21 @@ use anyhow::{Context as _, bail};
 use log::{error, info, warn};
 
 use super::{complain, print, print_json};
-use crate::backup::outcome::Exit;
-use crate::chosen::{Chosen, Which};
+use crate::bucket::select::{SelectedBackup, Selector};
 use crate::cli::{From, Restore};
-use crate::exec::{Label, Step};
+use crate::exit::Exit;
 use crate::host::Host;
-use crate::lock::{self, NoLock};
+use crate::lock::{self, LockError};
 use crate::preflight;
-use crate::restore::{self, Destination, Failure, Part};
-use crate::retention::Standing;
-use crate::snapshot_name::SnapshotName;
+use crate::restore::{self, DatasetRestore, Destination, Failure};
+use crate::retention::Ownership;
 use crate::snapshots;
-use crate::space::{Bytes, counted};
+use crate::snapshots::SnapshotName;
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
-use crate::tree::shown;
+use crate::ui::shown;
+use crate::ui::{Bytes, counted};
 
 /// Restores.
 pub fn restore(host: &Host, args: &Restore, now: Timestamp) -> Exit {
@@ -38,7 +38,7 @@ fn from_bucket(host: &Host, args: &Restore, now: Timestamp) -> Exit {
             return Exit::Unmet;
         }
     };
-    let chosen = match Chosen::ask(args.which, &rclone, &host.config, now) {
+    let chosen = match SelectedBackup::ask(args.which, &rclone, &host.config, now) {
         Ok(chosen) => chosen,
         Err(problem) => return refused(host, &problem),
     };
@@ -76,13 +76,13 @@ fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Exit {
     // Shared: other restores may read too, but nothing prunes what we read.
     let _lock = match lock::shared(&host.config.snapshot_dir) {
         Ok(lock) => lock,
-        Err(NoLock::Held) => {
+        Err(LockError::Held) => {
             error!(
                 "a run is under way and may prune what would be read: wait for its end, or restore from the bucket"
             );
             return Exit::Locked;
         }
-        Err(NoLock::Failed(problem)) => {
+        Err(LockError::Failed(problem)) => {
             error!(
                 "{} (snapshot_dir in the configuration) cannot be locked: {problem}",
                 host.config.snapshot_dir.display()
@@ -109,19 +109,19 @@ fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Exit {
 /// The newest that is ours, or the one that was named; one from the future counts for nothing. What bears such a name
 /// and is none of our snapshots (a directory, a link, somebody's writable copy) is refused; where Btrfs cannot be asked,
 /// as far as that shows.
-fn which_snapshot(host: &Host, which: Which, now: Timestamp) -> anyhow::Result<Timestamp> {
+fn which_snapshot(host: &Host, which: Selector, now: Timestamp) -> anyhow::Result<Timestamp> {
     let asked = preflight::btrfs(host).and_then(|btrfs| {
         let subvolume = btrfs
             .show(Label::new(Step::Restore), &host.config.subvolume)
             .ok()?;
         snapshots::candidates(&host.config, &btrfs, &subvolume).ok()
     });
-    let standing: BTreeMap<Timestamp, Result<(), String>> = match asked {
+    let ownership: BTreeMap<Timestamp, Result<(), String>> = match asked {
         Some(candidates) => candidates
             .into_iter()
-            .map(|one| match one.standing {
-                Standing::Ours(_) => (one.timestamp, Ok(())),
-                Standing::Foreign(why) => (one.timestamp, Err(why)),
+            .map(|one| match one.ownership {
+                Ownership::Ours(_) => (one.timestamp, Ok(())),
+                Ownership::Foreign(why) => (one.timestamp, Err(why)),
             })
             .collect(),
         None => snapshots::named(&host.config)?
@@ -134,7 +134,7 @@ fn which_snapshot(host: &Host, which: Which, now: Timestamp) -> anyhow::Result<T
     };
     let dir = host.config.snapshot_dir.display();
     match which {
-        Which::At(timestamp) => match standing.get(&timestamp) {
+        Selector::At(timestamp) => match ownership.get(&timestamp) {
             Some(Ok(())) => Ok(timestamp),
             Some(Err(why)) => bail!("the snapshot of {timestamp} in {dir} is not ours: {why}"),
             None => bail!(
@@ -142,9 +142,9 @@ fn which_snapshot(host: &Host, which: Which, now: Timestamp) -> anyhow::Result<T
                 SnapshotName::of(&host.config.subvolume, timestamp)
             ),
         },
-        Which::Latest => standing
+        Selector::Latest => ownership
             .range(..=now)
-            .rfind(|(_, standing)| standing.is_ok())
+            .rfind(|(_, ownership)| ownership.is_ok())
             .map(|(timestamp, _)| *timestamp)
             .with_context(|| format!("{dir} holds no snapshot")),
     }
@@ -155,7 +155,7 @@ fn carry_out(
     rclone: Option<&Rclone>,
     args: &Restore,
     timestamp: Timestamp,
-    parts: &[Part],
+    parts: &[DatasetRestore],
     destination: &Destination,
 ) -> Exit {
     let restored = match restore::restore(host, rclone, parts, destination) {

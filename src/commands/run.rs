@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use log::error;
 
 use super::{complain, print, print_json, worse};
-use crate::backup::outcome::{Exit, Outcome, Refused, exit_code};
+use crate::backup::outcome::{Outcome, Refused, exit_code};
 use crate::backup::{self, plan};
 use crate::cli::Run;
+use crate::exit::Exit;
 use crate::host::Host;
-use crate::lock::{self, Lock, NoLock};
+use crate::lock::{self, Lock, LockError};
 use crate::preflight::{self, Check, State};
 use crate::report::Report;
 use crate::timestamp::Timestamp;
@@ -85,7 +86,7 @@ fn end(
     // Only the lock's holder writes the state file: who came too late must not hide the other's verdict.
     let late = matches!(outcome.refused, Some(Refused::Locked));
     let lock = lock.map_or_else(|| lock::exclusive(&host.config.snapshot_dir), Ok);
-    if !late && !matches!(lock, Err(NoLock::Held)) {
+    if !late && !matches!(lock, Err(LockError::Held)) {
         report.save(&host.config.report);
     }
     let printed = if args.json.json {

@@ -8,19 +8,22 @@ use std::ops::Bound;
 use serde::Serialize;
 
 use super::{print, print_json};
-use crate::catalog::{NEWEST, Remote};
+use crate::bucket::catalog::{NEWEST, Remote};
+use crate::bucket::manifest::{ExportRecord, LARGEST, Summary};
+use crate::bucket::names::Mark;
 use crate::cli::Status as Args;
-use crate::exec::{Label, Step};
+use crate::exit::Exit;
+use crate::free_space::Space;
 use crate::host::Host;
-use crate::manifest::{ExportRecord, LARGEST, Mark, Summary};
 use crate::preflight;
 use crate::report::{LARGEST_STATE, Last};
-use crate::retention::Standing;
+use crate::retention::Ownership;
 use crate::small_file;
 use crate::snapshots;
-use crate::space::{Space, age};
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
-use crate::tree::shown;
+use crate::ui::age;
+use crate::ui::shown;
 
 /// The plug-in codes of the Monitoring Plugins development guidelines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,7 +76,7 @@ pub fn status(host: &Host, args: &Args, now: Timestamp) -> Level {
         true => print_json(&status),
         false => print(&line(&status, args)),
     };
-    if printed == crate::backup::outcome::Exit::Done {
+    if printed == Exit::Done {
         status.state
     } else {
         Level::Unknown
@@ -315,7 +318,7 @@ impl Status {
         if let Some(candidates) = candidates {
             let foreign = candidates
                 .iter()
-                .filter(|candidate| matches!(candidate.standing, Standing::Foreign(_)))
+                .filter(|candidate| matches!(candidate.ownership, Ownership::Foreign(_)))
                 .count();
             self.foreign_snapshots = Some(foreign);
             if foreign > 0 {

@@ -4,19 +4,19 @@ use log::{error, warn};
 use serde::Serialize;
 
 use super::{complain, print, print_json, worse};
-use crate::backup::outcome::Exit;
-use crate::catalog::Remote;
-use crate::chosen::Chosen;
+use crate::bucket::catalog::Remote;
+use crate::bucket::names::Mark;
+use crate::bucket::select::SelectedBackup;
 use crate::cli::Verify;
-use crate::exec::{Label, Step};
+use crate::dataset::compare::Listing;
+use crate::exit::Exit;
 use crate::host::Host;
-use crate::manifest::Mark;
 use crate::preflight;
-use crate::space::{Bytes, counted};
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
-use crate::tree::shown;
-use crate::verify::Listing;
+use crate::ui::shown;
+use crate::ui::{Bytes, counted};
 
 #[derive(Serialize)]
 struct Verdict {
@@ -78,17 +78,17 @@ fn choose(
     args: &Verify,
     rclone: &Rclone,
     now: Timestamp,
-) -> anyhow::Result<Vec<Chosen>> {
+) -> anyhow::Result<Vec<SelectedBackup>> {
     let marks = Remote::ask(rclone, &host.config, 0)?.marks;
     if !args.all {
-        return Ok(vec![Chosen::find(args.which, &marks, now)?]);
+        return Ok(vec![SelectedBackup::find(args.which, &marks, now)?]);
     }
     let complete = marks
         .iter()
         .rev()
         .filter(|(_, marks)| marks.contains(&Mark::Complete));
-    let all: Vec<Chosen> = complete
-        .map(|(timestamp, _)| Chosen {
+    let all: Vec<SelectedBackup> = complete
+        .map(|(timestamp, _)| SelectedBackup {
             timestamp: *timestamp,
             mark: Mark::Complete,
         })
@@ -104,7 +104,7 @@ fn one(
     host: &Host,
     args: &Verify,
     rclone: &Rclone,
-    chosen: Chosen,
+    chosen: SelectedBackup,
     verdicts: &mut Vec<Verdict>,
 ) -> anyhow::Result<()> {
     let manifest = chosen.manifest(Step::Verify, rclone, &host.config)?;

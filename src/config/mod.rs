@@ -35,7 +35,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-pub use problem::{Problem, Problems, Refusal};
+pub use problem::{Problems, Refusal};
 pub use values::{Bucket, ByteSize, DatasetName, Endpoint, Prefix, Span, Uuid};
 
 /// Where the configuration is read from unless something else is named.

@@ -1,4 +1,4 @@
-//! Which keys there are, and what to say about the ones there are not.
+//! Selector keys there are, and what to say about the ones there are not.
 //!
 //! An unknown key's value is never shown: it may be the very secret that does not belong here.
 

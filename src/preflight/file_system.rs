@@ -10,6 +10,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, Uid, User, eaccess};
 
 use super::{Check, State};
+use crate::free_space::Space;
 use crate::host::Host;
 use crate::tools::btrfs::SUBVOLUME_ROOT;
 
@@ -210,7 +211,7 @@ fn same_file_system(a: &Path, b: &Path) -> Check {
 
 fn free_space(path: &Path) -> Check {
     let what = "free space";
-    match crate::space::Space::of(path) {
+    match Space::of(path) {
         Some(space) if space.is_low() => Check::warning(
             what,
             space.to_string(),

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::exec::Capability;
 use crate::host::Host;
-use crate::snapshot_name::SnapshotName;
+use crate::process::Capability;
+use crate::snapshots::SnapshotName;
 use crate::timestamp::Timestamp;
 use crate::tools::btrfs::Btrfs;
 use crate::tools::rclone::Rclone;
-use crate::tools::{Found, export};
+use crate::tools::{NotFound, export};
 
 /// How a prerequisite stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -230,14 +230,14 @@ pub fn taken_locally(host: &Host, timestamp: Timestamp) -> Option<Check> {
 fn tool(
     checks: &mut Vec<Check>,
     what: &str,
-    found: &Found,
+    found: &Result<PathBuf, NotFound>,
     remedy: &str,
     host: &Host,
 ) -> Option<PathBuf> {
     match found {
         Ok(path) => trusted(checks, what, path, host).then(|| path.clone()),
         Err(problem) => {
-            checks.push(Check::unmet(what, problem, remedy));
+            checks.push(Check::unmet(what, problem.to_string(), remedy));
             None
         }
     }
@@ -246,7 +246,7 @@ fn tool(
 /// With capabilities in hand, nothing is run or believed that somebody else could have written.
 fn trusted(checks: &mut Vec<Check>, what: &str, path: &Path, host: &Host) -> bool {
     let shown = path.display().to_string();
-    if host.held.effective.is_empty() {
+    if host.capabilities.effective.is_empty() {
         checks.push(Check::ok(what, shown));
         return true;
     }
@@ -308,9 +308,9 @@ fn script(checks: &mut Vec<Check>, host: &Host) {
 
 /// Held so that our children get it: root's come with the user id, another user's must be ambient.
 fn has(host: &Host, capability: Capability) -> bool {
-    let held = host.held;
-    held.effective.has(capability)
-        && (nix::unistd::geteuid().is_root() || held.ambient.has(capability))
+    let capabilities = host.capabilities;
+    capabilities.effective.has(capability)
+        && (nix::unistd::geteuid().is_root() || capabilities.ambient.has(capability))
 }
 
 fn capabilities(checks: &mut Vec<Check>, host: &Host) {

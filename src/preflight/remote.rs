@@ -3,9 +3,10 @@
 use chrono::DateTime;
 
 use super::Check;
-use crate::exec::{Job, Label, Stdout, Step};
+use crate::bucket::names;
 use crate::host::Host;
-use crate::manifest;
+use crate::process::{Job, Stdout};
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::payload::Payload;
 use crate::tools::rclone::{self, PRIVILEGES, Rclone, args};
@@ -72,7 +73,7 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
 pub fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
     let label = || Label::new(Step::Preflight);
     let mut checks = Vec::new();
-    let folder = manifest::folder(&host.config.remote.prefix);
+    let folder = names::folder(&host.config.remote.prefix);
     let key = format!("{folder}{PROBE}");
     let bucket = &host.config.remote.bucket;
     let answer = match rclone.ask(label(), &[format!("/{}{PROBE}", args::literal(&folder))]) {

@@ -1,5 +1,6 @@
 //! The verdict: one on every path out, to the journal, to a state file, and as an exit code.
 
+mod metrics;
 mod verdict;
 
 use std::fs::{self, Permissions};
@@ -10,18 +11,19 @@ use std::path::Path;
 use log::{Level, log, warn};
 use serde::{Deserialize, Serialize};
 
-use crate::backup::outcome::{DatasetOutcome, Exit, Outcome, Pruned, Refused, exit_code};
-use crate::backup::times::Took;
+use crate::backup::outcome::{DatasetOutcome, Outcome, Refused, exit_code};
+use crate::bucket::manifest::{ExportRecord, SnapshotRecord};
 use crate::config::Config;
-use crate::exec::Step;
+use crate::exit::Exit;
+use crate::free_space::Space;
 use crate::host::Host;
-use crate::logging::{self, VERDICT_ID};
-use crate::manifest::{ExportRecord, SnapshotRecord};
-use crate::metrics;
 use crate::preflight::{Check, State};
+use crate::retention::Pruned;
 use crate::small_file;
-use crate::space::Space;
+use crate::step::Step;
+use crate::step::timer::StepDuration;
 use crate::timestamp::Timestamp;
+use crate::ui::logging::{self, VERDICT_ID};
 
 /// Ours have some KiB; what is cut here is none that we wrote.
 pub const LARGEST_STATE: u64 = 16 << 20;
@@ -33,9 +35,9 @@ pub struct Report<'a> {
     pub schema: u32,
     /// `opencode-backup <version>`.
     pub tool: &'static str,
-    /// Which host.
+    /// Selector host.
     pub host: &'a str,
-    /// Which run.
+    /// Selector run.
     pub timestamp: Timestamp,
     /// When it ended, RFC 3339.
     pub finished: String,
@@ -65,7 +67,7 @@ pub struct Report<'a> {
     #[serde(flatten)]
     pub space: Option<Space>,
     /// How long each step took.
-    pub durations: &'a [Took],
+    pub durations: &'a [StepDuration],
     /// The last run with exit code 0.
     pub last_success: Option<Timestamp>,
     /// The last run without.
@@ -75,7 +77,7 @@ pub struct Report<'a> {
 /// A run that failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastFailure {
-    /// Which.
+    /// Selector.
     pub timestamp: Timestamp,
     /// Where.
     pub step: String,
@@ -84,7 +86,7 @@ pub struct LastFailure {
 /// What is read back of a state file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Last {
-    /// Which run.
+    /// Selector run.
     pub timestamp: Timestamp,
     /// Its exit code.
     pub exit_code: u8,

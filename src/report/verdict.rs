@@ -1,12 +1,13 @@
 //! What an outcome comes to, in words: the step that failed, the one sentence, and what is worth saying beside.
 
-use crate::backup::outcome::{Exit, Outcome, Refused};
-use crate::exec::Step;
-use crate::manifest::ExportRecord;
+use crate::backup::outcome::{Outcome, Refused};
+use crate::bucket::manifest::ExportRecord;
+use crate::exit::Exit;
 use crate::preflight::State;
 use crate::retention::Reason;
-use crate::space::{Bytes, counted};
+use crate::step::Step;
 use crate::timestamp::Timestamp;
+use crate::ui::{Bytes, counted};
 
 /// The first stage that failed.
 pub fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {

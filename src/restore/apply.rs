@@ -19,9 +19,10 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchownat};
 
+use crate::dataset::{Node, NodeKind, Tree};
 use crate::interrupt::Interrupt;
 use crate::threads::joined;
-use crate::tree::{Node, NodeKind, Tree, shown};
+use crate::ui::shown;
 
 const BUFFER: usize = 256 * 1024;
 const S_ISUID: u32 = 0o4000;

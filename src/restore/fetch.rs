@@ -9,12 +9,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::exec::{Label, Step};
+use crate::dataset::{NodeKind, Tree};
 use crate::interrupt::Interrupt;
+use crate::step::{Label, Step};
 use crate::tools::rclone::Rclone;
 use crate::tools::rclone::args;
-use crate::tools::rclone::tuning::{Files, Share, Tuning};
-use crate::tree::{NodeKind, Tree};
+use crate::tools::rclone::tuning::{MemoryBudget, Tuning};
 
 /// Bytes of a piece that is copied out of a snapshot: some tenths of a second where they have to be written.
 const PIECE: u64 = 32 << 20;
@@ -28,10 +28,10 @@ pub fn from_bucket(
     name: &str,
     tree: &Tree,
     prefix: &str,
-    share: Share,
+    share: MemoryBudget,
     into: &Path,
 ) -> Result<()> {
-    let tuning = Tuning::choose(Files::of(tree), share);
+    let tuning = Tuning::choose(tree.sizes(), share);
     let command = args::fetch(&rclone.program, &rclone.remote, prefix, into, tuning)?;
     rclone.transfer(Label::of(Step::Restore, name), command)?;
     Ok(())

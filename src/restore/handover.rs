@@ -8,10 +8,10 @@
 
 use log::warn;
 
-use super::Part;
-use super::destination::Destination;
-use crate::exec::quote;
+use super::DatasetRestore;
+use super::stage::Destination;
 use crate::host::Host;
+use crate::process::quote;
 use crate::timestamp::Timestamp;
 
 /// A function for the reader's shell, any POSIX one: from where, to where, and the backup's timestamp.
@@ -30,9 +30,14 @@ const PUT_IN_PLACE: &str = r#"put_in_place() {
 }"#;
 
 /// All of it, a command a line.
-pub fn handover(host: &Host, timestamp: Timestamp, parts: &[Part], to: &Destination) -> String {
+pub fn handover(
+    host: &Host,
+    timestamp: Timestamp,
+    parts: &[DatasetRestore],
+    to: &Destination,
+) -> String {
     let subvolume = quote::word(host.config.subvolume.as_os_str());
-    let known = |part: &&Part| {
+    let known = |part: &&DatasetRestore| {
         let mut names = host.config.datasets.keys();
         names.any(|name| name.as_str() == part.name)
     };

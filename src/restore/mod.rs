@@ -3,10 +3,10 @@
 //! Needs neither lock, `/persist` nor privileges: the host that it runs on may be a new one.
 
 mod apply;
-mod destination;
 mod fetch;
+mod fetch_all;
 mod handover;
-mod parts;
+mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use log::{info, warn};
 
-pub use destination::Destination;
 pub use handover::handover;
+pub use stage::Destination;
 
-use crate::exec::{Label, Step};
+use crate::dataset::Tree;
 use crate::host::Host;
-use crate::space::{Bytes, counted};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
-use crate::tree::Tree;
+use crate::ui::{Bytes, counted};
 
 /// A dataset that is to come back.
-pub struct Part {
+pub struct DatasetRestore {
     /// Its name, and that of its directory.
     pub name: String,
     /// Its files, each with its MD5.
@@ -73,7 +72,7 @@ pub struct Restored {
 pub fn restore(
     host: &Host,
     rclone: Option<&Rclone>,
-    parts: &[Part],
+    parts: &[DatasetRestore],
     to: &Destination,
 ) -> Result<Restored, Failure> {
     let (files, bytes) = parts
@@ -93,7 +92,7 @@ pub fn restore(
     }
     let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
     let _alone = to.open_stage(&names)?;
-    parts::fetched(host, rclone, parts, &to.stage)?;
+    fetch_all::fetch_all(host, rclone, parts, &to.stage)?;
     let mut unowned = 0;
     let checked = match rclone {
         Some(_) => "every byte checked",
@@ -145,10 +144,10 @@ fn sync(path: &Path) -> Result<()> {
 /// # Errors
 /// Where one is not in it.
 pub fn parts_of(
-    manifest: crate::manifest::Stored,
+    manifest: crate::bucket::manifest::Stored,
     wanted: &[crate::config::DatasetName],
     timestamp: Timestamp,
-) -> Result<Vec<Part>> {
+) -> Result<Vec<DatasetRestore>> {
     let mut there = manifest.datasets;
     for name in wanted {
         if !there.iter().any(|dataset| dataset.name == *name) {
@@ -185,7 +184,7 @@ pub fn parts_of(
     there.retain(|dataset| wanted.is_empty() || wanted.contains(&dataset.name));
     Ok(there
         .into_iter()
-        .map(|dataset| Part {
+        .map(|dataset| DatasetRestore {
             name: dataset.name.to_string(),
             tree: dataset.tree,
             source: Source::Bucket(dataset.prefix),
@@ -201,7 +200,7 @@ pub fn parts_of_snapshot(
     host: &Host,
     snapshot: &Path,
     wanted: &[crate::config::DatasetName],
-) -> Result<Vec<Part>> {
+) -> Result<Vec<DatasetRestore>> {
     let mut parts = Vec::new();
     for name in wanted {
         if !host.config.datasets.contains_key(name) {
@@ -212,19 +211,14 @@ pub fn parts_of_snapshot(
         if !wanted.is_empty() && !wanted.contains(name) {
             continue;
         }
-        let tree = crate::backup::tree_of(snapshot, dataset, &host.interrupt)
+        let tree = crate::dataset::tree_of(snapshot, dataset, &host.interrupt)
             .map_err(|problem| anyhow::anyhow!("{problem}"))
             .with_context(|| format!("the dataset {name} in {}", snapshot.display()))?;
-        parts.push(Part {
+        parts.push(DatasetRestore {
             name: name.to_string(),
             tree,
             source: Source::Snapshot(snapshot.join(&dataset.path)),
         });
     }
     Ok(parts)
-}
-
-/// The label of everything here.
-pub fn label() -> Label {
-    Label::new(Step::Restore)
 }

@@ -12,7 +12,8 @@ use xshell::{Shell, cmd};
 
 use super::clean_environment;
 use crate::config::Uuid;
-use crate::exec::{Job, Label, Runner, Spoken, Stdout};
+use crate::process::{Job, LogLine, Runner, Stdout};
+use crate::step::Label;
 
 /// Btrfs gives the root of every subvolume this inode number.
 pub const SUBVOLUME_ROOT: u64 = 256;
@@ -145,7 +146,7 @@ impl Btrfs {
             env: clean_environment(),
             deadline: Some(DEADLINE),
             // It says "Create a readonly snapshot of …" even where it failed: its exit code is what counts.
-            understand: |line| Spoken::Text(log::Level::Debug, line.to_owned()),
+            understand: |line| LogLine::Text(log::Level::Debug, line.to_owned()),
             tail_level: log::Level::Debug,
             ..Job::new("btrfs", label, command)
         }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use xshell::{Shell, cmd};
 
 use super::{clean_environment, locate};
-use crate::exec::{Job, Label, Privileges, Runner, Step};
+use crate::process::{Job, Privileges, Runner};
+use crate::step::{Label, Step};
 
 /// What stands for the dataset's directory in the command's words.
 const DIRECTORY: &str = "{dir}";
@@ -42,7 +43,7 @@ pub fn run(
     deadline: Duration,
 ) -> Result<()> {
     let name = words.first().map_or("", String::as_str);
-    let program = locate(name, path).map_err(Error::msg)?;
+    let program = locate(name, path)?;
     let mut env = clean_environment();
     env.extend(path.map(|path| ("PATH".into(), path.to_owned())));
     let job = Job {

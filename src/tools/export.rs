@@ -9,8 +9,9 @@ use anyhow::Result;
 use xshell::{Shell, cmd};
 
 use crate::config::Config;
-use crate::credentials::{APP_KEY, Credentials, Environment, KEY_ID};
-use crate::exec::{Job, Label, Privileges, Runner, Step};
+use crate::process::{Job, Privileges, Runner};
+use crate::secrets::{APP_KEY, Credentials, Environment, KEY_ID};
+use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 
 /// What its object's name begins with.

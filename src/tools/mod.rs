@@ -6,24 +6,41 @@ pub mod export;
 pub mod rclone;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::Config;
 
-/// Where a tool is, or why it is not to be had.
-pub type Found = Result<PathBuf, String>;
+/// A program that PATH does not have.
+#[derive(Clone, Debug)]
+pub struct NotFound {
+    name: String,
+    path: Option<OsString>,
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match &self.path {
+            Some(path) => write!(f, "{name} is not in PATH ({})", path.to_string_lossy()),
+            None => write!(f, "{name} cannot be looked up: PATH is not set"),
+        }
+    }
+}
+
+impl std::error::Error for NotFound {}
 
 /// Every program that we run.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// util-linux's `setpriv`.
-    pub setpriv: Found,
+    pub setpriv: Result<PathBuf, NotFound>,
     /// btrfs-progs.
-    pub btrfs: Found,
+    pub btrfs: Result<PathBuf, NotFound>,
     /// rclone.
-    pub rclone: Found,
+    pub rclone: Result<PathBuf, NotFound>,
     /// The first word of `export.command`.
-    pub export: Found,
+    pub export: Result<PathBuf, NotFound>,
 }
 
 impl Programs {
@@ -44,10 +61,10 @@ impl Programs {
 ///
 /// # Errors
 /// Where it was looked for.
-pub fn locate(name: &str, path: Option<&OsStr>) -> Found {
-    which::which_in(name, path, "/").map_err(|_| match path {
-        Some(path) => format!("{name} is not in PATH ({})", path.to_string_lossy()),
-        None => format!("{name} cannot be looked up, since PATH is not set"),
+pub fn locate(name: &str, path: Option<&OsStr>) -> Result<PathBuf, NotFound> {
+    which::which_in(name, path, "/").map_err(|_| NotFound {
+        name: name.to_owned(),
+        path: path.map(OsStr::to_owned),
     })
 }
 

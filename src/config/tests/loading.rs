@@ -1,4 +1,4 @@
-//! Which file is read, and what happens when it cannot be.
+//! Selector file is read, and what happens when it cannot be.
 
 use std::ffi::OsStr;
 use std::fs;

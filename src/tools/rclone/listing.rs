@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::payload::Payload;
 use super::{Rclone, args, split};
-use crate::exec::{ChildError, Label, Stdout};
+use crate::process::{ChildError, Stdout};
+use crate::step::Label;
 use crate::timestamp::Timestamp;
 
 /// An object in a listing.

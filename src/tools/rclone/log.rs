@@ -6,7 +6,8 @@
 use log::Level;
 use serde::Deserialize;
 
-use crate::exec::{Spoken, Transfer};
+use crate::process::LogLine;
+use crate::step::Transfer;
 
 #[derive(Deserialize)]
 struct Line {
@@ -30,12 +31,12 @@ struct Stats {
 }
 
 /// What a line means. What is not JSON (the last line, mostly) is a message.
-pub fn understand(line: &str) -> Spoken {
+pub fn understand(line: &str) -> LogLine {
     let Ok(line) = serde_json::from_str::<Line>(line) else {
         return plain(line.trim());
     };
     if let Some(stats) = line.stats {
-        return Spoken::Transfer(Transfer {
+        return LogLine::Transfer(Transfer {
             bytes: stats.bytes,
             total_bytes: stats.total_bytes,
             files: stats.transfers,
@@ -46,27 +47,27 @@ pub fn understand(line: &str) -> Spoken {
     let level = level(&line.level);
     let msg = line.msg.trim_end();
     match line.object.as_str() {
-        "" => Spoken::Text(level, msg.to_owned()),
-        object => Spoken::Text(level, format!("{object}: {msg}")),
+        "" => LogLine::Text(level, msg.to_owned()),
+        object => LogLine::Text(level, format!("{object}: {msg}")),
     }
 }
 
 /// The same where a failure is no news: whoever asked goes another way.
-pub fn understand_quietly(line: &str) -> Spoken {
+pub fn understand_quietly(line: &str) -> LogLine {
     match understand(line) {
-        Spoken::Text(level, text) => Spoken::Text(level.max(Level::Debug), text),
+        LogLine::Text(level, text) => LogLine::Text(level.max(Level::Debug), text),
         other => other,
     }
 }
 
 /// `2026/01/01 12:00:00 NOTICE: Failed to sync: …`: before its logger is set up and after, rclone writes text.
-fn plain(line: &str) -> Spoken {
+fn plain(line: &str) -> LogLine {
     if line.is_empty() {
-        return Spoken::Nothing;
+        return LogLine::Nothing;
     }
     // 1.75 says so of an argument that we pass ourselves, before its logger is set up.
     if line.contains("Automatically setting -vv") {
-        return Spoken::Text(Level::Trace, line.to_owned());
+        return LogLine::Text(Level::Trace, line.to_owned());
     }
     let mut words = line.split_whitespace().skip(2);
     let word = words
@@ -74,7 +75,7 @@ fn plain(line: &str) -> Spoken {
         .unwrap_or_default()
         .trim_end_matches(':')
         .to_ascii_lowercase();
-    Spoken::Text(level(&word), line.to_owned())
+    LogLine::Text(level(&word), line.to_owned())
 }
 
 fn level(word: &str) -> Level {
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn stats_are_read_and_a_null_eta_does_not_disturb() {
         let line = r#"{"level":"warning","msg":"\nTransferred: 1","stats":{"bytes":7,"totalBytes":9,"eta":null,"transfers":1,"totalTransfers":2,"speed":0.5,"transferring":[{"name":"x"}]},"time":"t"}"#;
-        let Spoken::Transfer(transfer) = understand(line) else {
+        let LogLine::Transfer(transfer) = understand(line) else {
             panic!("no stats")
         };
         assert_eq!(
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_message_keeps_its_object_and_the_last_line_is_kept_too() {
-        let Spoken::Text(level, text) =
+        let LogLine::Text(level, text) =
             understand(r#"{"level":"error","msg":"Failed to copy: 403\n","object":"dump.rdb"}"#)
         else {
             panic!("no text")
@@ -120,11 +121,11 @@ mod tests {
             (Level::Warn, "dump.rdb: Failed to copy: 403")
         );
         let last = "2026/01/01 12:00:00 NOTICE: Failed to sync: x";
-        let Spoken::Text(level, text) = understand(last) else {
+        let LogLine::Text(level, text) = understand(last) else {
             panic!("no text")
         };
         assert_eq!((level, text.as_str()), (Level::Info, last));
-        let Spoken::Text(level, _) = understand("2026/01/01 12:00:00 DEBUG : Setting --config")
+        let LogLine::Text(level, _) = understand("2026/01/01 12:00:00 DEBUG : Setting --config")
         else {
             panic!("no text")
         };

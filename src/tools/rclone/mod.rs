@@ -20,8 +20,9 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use md5::{Digest as _, Md5};
 
 use crate::config::Remote;
-use crate::credentials::Credentials;
-use crate::exec::{Capability, Finished, Job, Label, Privileges, Runner, Spoken, Stdout};
+use crate::process::{Capability, Job, LogLine, Privileges, Runner, Stdout};
+use crate::secrets::Credentials;
+use crate::step::{Label, Transfer};
 pub use listing::{Answer, Object, parse_md5};
 use payload::Payload;
 
@@ -264,7 +265,7 @@ impl Rclone {
         label: Label,
         folder: &str,
         names: &[&str],
-        understand: fn(&str) -> Spoken,
+        understand: fn(&str) -> LogLine,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))?;
@@ -345,7 +346,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Any exit code but 0.
-    pub fn transfer(&self, label: Label, command: Command) -> Result<Finished> {
+    pub fn transfer(&self, label: Label, command: Command) -> Result<Transfer> {
         Ok(self.runner.run(self.job(label, command))?)
     }
 

@@ -3,8 +3,6 @@
 //! rclone holds every part that it is sending in memory, so what counts is the number of large files, not
 //! the number of transfers: many small files may go at once, and large ones share what memory there is.
 
-use crate::tree::Tree;
-
 /// The pages of rclone's own file, which all of them share: 49 MiB (1.75.2).
 const PROGRAM: u64 = 49 << 20;
 /// A running rclone's own need beside them and its parts: 15 MiB when it has nothing to do (1.75.2).
@@ -41,13 +39,6 @@ pub struct Files {
 }
 
 impl Files {
-    /// All of a dataset.
-    pub fn of(tree: &Tree) -> Self {
-        let mut all = Self::default();
-        tree.files().for_each(|(_, size)| all.add(size));
-        all
-    }
-
     /// Counts one more file of this size in bytes.
     pub fn add(&mut self, size: u64) {
         self.count += 1;
@@ -78,7 +69,7 @@ impl Files {
 
 /// What the rclones of one run share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct MemoryBudget {
     /// Bytes for all of them.
     pub memory: u64,
     /// How many there may be at once.
@@ -87,7 +78,7 @@ pub struct Share {
     pub with_large: u64,
 }
 
-impl Share {
+impl MemoryBudget {
     /// Among the uploads of these datasets.
     pub fn among(memory: u64, datasets: impl IntoIterator<Item = Files>) -> Self {
         let mut share = Self {
@@ -141,7 +132,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// For one of several rclones.
-    pub fn choose(files: Files, share: Share) -> Self {
+    pub fn choose(files: Files, share: MemoryBudget) -> Self {
         let chunk = files.chunk();
         let given = share.of(files);
         let room = given.max(chunk);
@@ -220,7 +211,7 @@ mod tests {
                 ..files(count.max(large), large)
             });
             let each: Vec<Files> = each.collect();
-            let share = Share::among(memory, each.iter().copied());
+            let share = MemoryBudget::among(memory, each.iter().copied());
             for files in &each {
                 let tuning = Tuning::choose(*files, share);
                 // What rclone makes of it: no file has more parts than S3 allows.
@@ -246,7 +237,7 @@ mod tests {
 
     #[test]
     fn many_small_files_go_many_at_once_and_few_large_ones_in_many_parts() {
-        let alone = |files: Files| Tuning::choose(files, Share::among(256 << 20, [files]));
+        let alone = |files: Files| Tuning::choose(files, MemoryBudget::among(256 << 20, [files]));
         assert_eq!(alone(files(20_000, 0)).transfers, 128);
         let large = alone(files(2, 2));
         assert_eq!((large.transfers, large.concurrency), (4, 14));
@@ -259,7 +250,7 @@ mod tests {
                 largest,
                 ..files(2, 2)
             };
-            Tuning::choose(files, Share::among(256 << 20, [files]))
+            Tuning::choose(files, MemoryBudget::among(256 << 20, [files]))
         };
         let (least, more) = (alone(10_000 * (5 << 20)), alone(10_000 * (5 << 20) + 1));
         assert_eq!((least.chunk, more.chunk), (5 << 20, 6 << 20));
@@ -271,7 +262,7 @@ mod tests {
     #[test]
     fn who_sends_small_files_alone_takes_what_he_can_use_and_leaves_the_rest_to_the_others() {
         let all = [files(1, 1), files(2, 2), files(20_000, 0)];
-        let share = Share::among(1 << 30, all);
+        let share = MemoryBudget::among(1 << 30, all);
         let small = MOST_TRANSFERS * PER_TRANSFER;
         assert_eq!(share.of(all[2]), small);
         assert_eq!(

@@ -88,13 +88,13 @@ fn no_file_is_longer_than_four_hundred_lines() {
 fn children_are_spawned_in_one_place() {
     nowhere(
         &["Command::new(", ".spawn()"],
-        "src/exec",
-        "only `exec` spawns",
+        "src/process",
+        "only `process` spawns",
     );
     nowhere(
         &[".output()", ".status()?", "process::exit", "fork("],
         "",
-        "only `exec` runs children, and `main` exits",
+        "only `process` runs children, and `main` exits",
     );
 }
 

@@ -1,0 +1,150 @@
+//! Selector backup is meant: `latest`, or a timestamp.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+
+use crate::bucket::catalog::Remote;
+use crate::bucket::manifest::Stored;
+use crate::bucket::names::Mark;
+use crate::config::Config;
+use crate::step::{Label, Step};
+use crate::timestamp::{NotATimestamp, Timestamp};
+use crate::tools::rclone::Rclone;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// The newest complete one that is not from the future.
+    Latest,
+    /// This one.
+    At(Timestamp),
+}
+
+impl FromStr for Selector {
+    type Err = NotATimestamp;
+
+    fn from_str(text: &str) -> Result<Self, NotATimestamp> {
+        if text == "latest" {
+            Ok(Self::Latest)
+        } else {
+            text.parse().map(Self::At)
+        }
+    }
+}
+
+/// A backup with a manifest in the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelectedBackup {
+    /// Selector run.
+    pub timestamp: Timestamp,
+    /// [`Mark::Complete`] or [`Mark::Partial`].
+    pub mark: Mark,
+}
+
+impl SelectedBackup {
+    /// Finds it among the bucket's marks.
+    ///
+    /// # Errors
+    /// Where it is not there, or is no backup.
+    pub fn find(
+        which: Selector,
+        marks: &BTreeMap<Timestamp, BTreeSet<Mark>>,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let complete = |marks: &BTreeSet<Mark>| marks.contains(&Mark::Complete);
+        let newest = marks
+            .range(..=now)
+            .rev()
+            .find(|(_, marks)| complete(marks))
+            .map(|(timestamp, _)| *timestamp);
+        match which {
+            Selector::Latest => newest
+                .map(|timestamp| Self { timestamp, mark: Mark::Complete })
+                .ok_or_else(|| anyhow!("the bucket holds no complete backup; `opencode-backup list` shows what there is")),
+            Selector::At(timestamp) => match marks.get(&timestamp) {
+                Some(marks) if complete(marks) => Ok(Self { timestamp, mark: Mark::Complete }),
+                Some(marks) if marks.contains(&Mark::Partial) => Ok(Self { timestamp, mark: Mark::Partial }),
+                Some(_) => bail!("{timestamp} was begun and never finished: it is no backup"),
+                None => bail!("the bucket holds no backup of {timestamp}; `opencode-backup list` shows those that there are"),
+            },
+        }
+    }
+
+    /// Asks the bucket, and finds it.
+    ///
+    /// # Errors
+    /// Where the bucket cannot be asked, or it is not there.
+    pub fn ask(which: Selector, rclone: &Rclone, config: &Config, now: Timestamp) -> Result<Self> {
+        let remote = Remote::ask(rclone, config, 0)?;
+        Self::find(which, &remote.marks, now)
+    }
+
+    /// Its manifest, checked.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or says what no manifest of ours says.
+    pub fn manifest(self, step: Step, rclone: &Rclone, config: &Config) -> Result<Stored> {
+        let prefix = &config.remote.prefix;
+        let key = self.mark.key(prefix, self.timestamp);
+        let stored = Stored::read(prefix, self.timestamp, |take| {
+            rclone.get(Label::new(step), &key, take)
+        })
+        .with_context(|| format!("reading {key}"))?;
+        ensure!(
+            !stored.datasets.is_empty(),
+            "{key} holds no dataset: it is no backup"
+        );
+        ensure!(
+            stored.complete == (self.mark == Mark::Complete),
+            "{key} says of itself what its name denies: it is no manifest of ours"
+        );
+        Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("valid")
+    }
+
+    #[test]
+    fn latest_is_the_newest_complete_one_that_is_not_from_the_future() {
+        let marks: BTreeMap<Timestamp, BTreeSet<Mark>> = [
+            ("2025-01-01T00-00-00Z", vec![Mark::Complete]),
+            (
+                "2025-01-02T00-00-00Z",
+                vec![Mark::Complete, Mark::Started(None)],
+            ),
+            (
+                "2025-01-03T00-00-00Z",
+                vec![Mark::Partial, Mark::Started(None)],
+            ),
+            ("2025-01-04T00-00-00Z", vec![Mark::Started(None)]),
+            ("2025-02-01T00-00-00Z", vec![Mark::Complete]),
+        ]
+        .map(|(timestamp, marks)| (at(timestamp), marks.into_iter().collect()))
+        .into();
+        let now = at("2025-01-05T00-00-00Z");
+        let found = |which| {
+            SelectedBackup::find(which, &marks, now)
+                .map(|chosen| (chosen.timestamp.to_string(), chosen.mark))
+        };
+        assert_eq!(
+            found(Selector::Latest).expect("there is one"),
+            ("2025-01-02T00-00-00Z".to_owned(), Mark::Complete)
+        );
+        assert_eq!(
+            found(Selector::At(at("2025-01-03T00-00-00Z")))
+                .expect("partial")
+                .1,
+            Mark::Partial
+        );
+        assert!(found(Selector::At(at("2025-01-04T00-00-00Z"))).is_err());
+        assert!(found(Selector::At(at("2024-01-04T00-00-00Z"))).is_err());
+    }
+}

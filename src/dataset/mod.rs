@@ -1,0 +1,36 @@
+//! A dataset: its files in a snapshot, read, and compared with the bucket.
+
+pub mod compare;
+pub mod live_tree;
+mod problems;
+pub mod read;
+pub mod scan;
+mod tree;
+
+use std::path::Path;
+
+use log::warn;
+
+use crate::config::Dataset;
+use crate::interrupt::Interrupt;
+use crate::timestamp::Timestamp;
+pub use tree::{LeftOut, Node, NodeKind, Tree};
+
+/// What the live tree of a dataset has that a snapshot of it cannot hold: mounts and nested subvolumes.
+pub fn unsnapshotable(subvolume: &Path, dataset: &Dataset) -> Vec<String> {
+    live_tree::examine(subvolume, &live_tree::mount_points(), &dataset.path).problems
+}
+
+/// A dataset in a snapshot, with the MD5 of every file; for a restore from there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Result<Tree, String> {
+    let mut found = scan::in_snapshot(snapshot, dataset).map_err(|problems| problems.join("; "))?;
+    let root = snapshot.join(&dataset.path);
+    let contents = read::read(&root, &mut found, dataset, Timestamp::now(), interrupt)?;
+    for warning in contents.warnings.iter().chain(&contents.problems) {
+        warn!(step = "contents"; "{warning}");
+    }
+    Ok(found.tree)
+}

@@ -1,0 +1,26 @@
+//! What is deleted, here and in the bucket.
+
+pub mod bucket;
+mod policy;
+pub mod snapshots;
+
+use serde::Serialize;
+
+pub use policy::*;
+
+/// What retention did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Pruned {
+    /// Every candidate, with its reason.
+    pub rows: Vec<Row>,
+    /// How many went.
+    pub deleted: u64,
+    /// The same for the bucket, where `remote_days` is set.
+    pub remote_rows: Vec<Row>,
+    /// How many backups went from the bucket.
+    pub remote_deleted: u64,
+    /// Selector would not go, and why.
+    pub failed: Vec<String>,
+    /// What somebody should look at.
+    pub warnings: Vec<String>,
+}

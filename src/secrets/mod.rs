@@ -1,0 +1,8 @@
+//! The keys to the bucket: where they come from, and what keeps them out of every output.
+
+mod env_file;
+mod keys;
+mod redaction;
+
+pub use keys::{APP_KEY, Credentials, Environment, KEY_ID, find, redactor};
+pub use redaction::{Redactor, Secret};

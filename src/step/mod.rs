@@ -1,0 +1,158 @@
+//! The stages of a run, and the events that a stage and its children report.
+
+pub mod timer;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// A stage of the run, in the order of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// Configuration, credentials.
+    Config,
+    /// Prerequisites.
+    Preflight,
+    /// The lock on the snapshot directory.
+    Lock,
+    /// The question to the bucket, and the started mark.
+    Mark,
+    /// The read-only snapshot.
+    Snapshot,
+    /// What the snapshot holds.
+    Structure,
+    /// Checksums and Redis files.
+    Contents,
+    /// The datasets' way to the bucket.
+    Upload,
+    /// The bucket's listing against the snapshot.
+    Verify,
+    /// The export script and its object.
+    Export,
+    /// The manifest.
+    Commit,
+    /// Old snapshots.
+    Retention,
+    /// The verdict.
+    Report,
+    /// The way back.
+    Restore,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Config => "config",
+            Self::Preflight => "preflight",
+            Self::Lock => "lock",
+            Self::Mark => "mark",
+            Self::Snapshot => "snapshot",
+            Self::Structure => "structure",
+            Self::Contents => "contents",
+            Self::Upload => "upload",
+            Self::Verify => "verify",
+            Self::Export => "export",
+            Self::Commit => "commit",
+            Self::Retention => "retention",
+            Self::Report => "report",
+            Self::Restore => "restore",
+        })
+    }
+}
+
+/// Whose event it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The stage.
+    pub step: Step,
+    /// The dataset, where the stage works on one.
+    pub dataset: Option<String>,
+}
+
+impl Label {
+    /// A stage that works on no single dataset.
+    pub fn new(step: Step) -> Self {
+        Self {
+            step,
+            dataset: None,
+        }
+    }
+
+    /// A stage's work on one dataset.
+    pub fn of(step: Step, dataset: impl fmt::Display) -> Self {
+        Self {
+            step,
+            dataset: Some(dataset.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.dataset {
+            Some(dataset) => write!(f, "{} {dataset}", self.step),
+            None => self.step.fmt(f),
+        }
+    }
+}
+
+/// How far a transfer is. Bytes and files; rclone counts server-side copies among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Transfer {
+    /// Bytes transferred so far.
+    pub bytes: u64,
+    /// Bytes that rclone knows of so far.
+    pub total_bytes: u64,
+    /// Files transferred so far.
+    pub files: u64,
+    /// Files that rclone knows of so far.
+    pub total_files: u64,
+    /// Bytes copied on the server instead of being sent; only newer rclones count them.
+    pub copied_bytes: u64,
+}
+
+/// One thing that happened. Text is redacted before it gets here.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A stage begins.
+    Entered {
+        /// Selector.
+        label: Label,
+    },
+    /// The child runs.
+    Started {
+        /// Whose child.
+        label: Label,
+        /// Its command line, quoted.
+        command: String,
+    },
+    /// It printed a line.
+    Line {
+        /// Whose child.
+        label: Label,
+        /// How bad the tool says it is.
+        level: log::Level,
+        /// The line.
+        text: String,
+    },
+    /// It told how far it is.
+    Progress {
+        /// Whose child.
+        label: Label,
+        /// How far.
+        transfer: Transfer,
+    },
+    /// It ended.
+    Ended {
+        /// Whose child.
+        label: Label,
+        /// Its command line, quoted.
+        command: String,
+        /// The exit code, unless a signal ended it.
+        code: Option<i32>,
+        /// How long it ran.
+        elapsed: Duration,
+    },
+}
