@@ -22,7 +22,7 @@ use crate::ui::logging::Destination;
     was touched, 4 snapshot failed, 5 a dataset is not safely stored, 6 the export is not stored, 7 retention failed, \
     8 verify, restore or drill found a difference, 75 another run holds the lock, 130 or 143 interrupted."
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Configuration file [default: /etc/opencode-backup/config.toml; absent, the built-in defaults hold]
     #[arg(long, global = true, value_name = "FILE", value_parser = absolute())]
     pub config: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Make one backup
     Run(Run),
     /// List every prerequisite, whether it is met, and the remedy
@@ -75,7 +75,7 @@ pub enum Command {
 
 /// `run`.
 #[derive(Debug, Args)]
-pub struct Run {
+pub(crate) struct Run {
     /// Print the plan, the very commands included, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -86,7 +86,7 @@ pub struct Run {
 
 /// `check`.
 #[derive(Debug, Args)]
-pub struct Check {
+pub(crate) struct Check {
     /// Prove that the credentials can list, write and read (and delete, where remote_days is set)
     #[arg(long)]
     pub remote: bool,
@@ -97,7 +97,7 @@ pub struct Check {
 
 /// `list`.
 #[derive(Debug, Args)]
-pub struct List {
+pub(crate) struct List {
     /// Read every manifest for its size, not only the newest 20
     #[arg(long)]
     pub all: bool,
@@ -108,7 +108,7 @@ pub struct List {
 
 /// `verify`.
 #[derive(Debug, Args)]
-pub struct Verify {
+pub(crate) struct Verify {
     /// Selector backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
     pub which: Selector,
@@ -125,7 +125,7 @@ pub struct Verify {
 
 /// `restore`.
 #[derive(Clone, Debug, Args)]
-pub struct Restore {
+pub(crate) struct Restore {
     /// Selector backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
     pub which: Selector,
@@ -145,7 +145,7 @@ pub struct Restore {
 
 /// `prune`.
 #[derive(Debug, Args)]
-pub struct Prune {
+pub(crate) struct Prune {
     /// Show what would go, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -162,7 +162,7 @@ pub struct Prune {
 
 /// `status`.
 #[derive(Debug, Args)]
-pub struct Status {
+pub(crate) struct Status {
     /// Critical when the newest complete backup is older
     #[arg(long, default_value = "7h", value_name = "SPAN")]
     pub max_age: Span,
@@ -173,7 +173,7 @@ pub struct Status {
 
 /// `drill`.
 #[derive(Debug, Args)]
-pub struct Drill {
+pub(crate) struct Drill {
     /// Selector backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
     pub which: Selector,
@@ -187,7 +187,7 @@ pub struct Drill {
 
 /// `man`.
 #[derive(Debug, Args)]
-pub struct Man {
+pub(crate) struct Man {
     /// Write all pages, one for each command, into this directory instead
     #[arg(long, value_name = "DIR", value_parser = absolute())]
     pub to: Option<PathBuf>,
@@ -195,7 +195,7 @@ pub struct Man {
 
 /// `restore --from`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum From {
+pub(crate) enum From {
     /// The bucket
     #[default]
     Bucket,
@@ -205,7 +205,7 @@ pub enum From {
 
 /// How an answer is printed.
 #[derive(Clone, Debug, Args)]
-pub struct Json {
+pub(crate) struct Json {
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -218,7 +218,7 @@ fn absolute() -> impl TypedValueParser<Value = PathBuf> {
 
 impl Cli {
     /// How much is said.
-    pub fn level(&self) -> LevelFilter {
+    pub(crate) fn level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::Warn,
             (false, 0) => LevelFilter::Info,
@@ -229,7 +229,7 @@ impl Cli {
 }
 
 /// Whether words that could not be understood ask for `status`, which has exit codes of its own.
-pub fn asks_for_status(mut words: impl Iterator<Item = OsString>) -> bool {
+pub(crate) fn asks_for_status(mut words: impl Iterator<Item = OsString>) -> bool {
     while let Some(word) = words.next() {
         if ["--config", "--env-file", "--log"]
             .iter()

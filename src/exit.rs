@@ -5,12 +5,10 @@ use nix::sys::signal::Signal;
 /// The exit codes. Their numbers are documented and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Exit {
-    /// All is well.
+pub(crate) enum Exit {
     Done = 0,
     /// A bug, or something that nobody foresaw.
     Unexpected = 1,
-    /// Usage or configuration.
     Usage = 2,
     /// A prerequisite is unmet; nothing was touched.
     Unmet = 3,
@@ -26,20 +24,18 @@ pub enum Exit {
     Difference = 8,
     /// Another run holds the lock.
     Locked = 75,
-    /// Interrupted by SIGINT.
     Interrupted = 130,
     /// Interrupted by SIGTERM or SIGHUP.
     Terminated = 143,
 }
 
 impl Exit {
-    /// The number.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         self as u8
     }
 
     /// What it means, for a person.
-    pub fn meaning(self) -> &'static str {
+    pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Unexpected => "something unexpected",
@@ -56,7 +52,7 @@ impl Exit {
     }
 
     /// For the signal that stopped us.
-    pub fn of_signal(signal: Signal) -> Self {
+    pub(crate) fn of_signal(signal: Signal) -> Self {
         if signal == Signal::SIGINT {
             Self::Interrupted
         } else {

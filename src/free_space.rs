@@ -10,18 +10,17 @@ use crate::ui::Bytes;
 
 /// A file system's space, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Space {
+pub(crate) struct Space {
     /// What this user may still write.
     #[serde(rename = "free_bytes")]
     pub free: u64,
-    /// All there is.
     #[serde(rename = "total_bytes")]
     pub total: u64,
 }
 
 impl Space {
     /// Of the file system at a path.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let stat = statvfs(path).ok()?;
         let unit = stat.fragment_size();
         Some(Self {
@@ -30,8 +29,7 @@ impl Space {
         })
     }
 
-    /// Below a tenth.
-    pub fn is_low(self) -> bool {
+    pub(crate) fn is_low(self) -> bool {
         self.free < self.total / 10
     }
 }

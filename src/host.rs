@@ -13,8 +13,7 @@ use crate::step::Event;
 use crate::tools::Programs;
 
 /// The machine, as far as we are concerned.
-pub struct Host {
-    /// The configuration.
+pub(crate) struct Host {
     pub config: Config,
     /// The environment that we were started with.
     pub environment: Environment,
@@ -24,7 +23,6 @@ pub struct Host {
     pub redactor: Redactor,
     /// Where the tools are.
     pub programs: Programs,
-    /// Our capabilities.
     pub capabilities: Capabilities,
     /// Whether we are to stop.
     pub interrupt: Interrupt,
@@ -36,7 +34,7 @@ pub struct Host {
 
 impl Host {
     /// Looks around; nothing is touched.
-    pub fn new(
+    pub(crate) fn new(
         config: Config,
         environment: Environment,
         env_file: Option<&Path>,
@@ -68,8 +66,7 @@ impl Host {
         }
     }
 
-    /// Runs children.
-    pub fn runner(&self, setpriv: PathBuf) -> Runner {
+    pub(crate) fn runner(&self, setpriv: PathBuf) -> Runner {
         Runner {
             setpriv,
             capabilities: self.capabilities,

@@ -10,14 +10,14 @@ use nix::sys::signal::Signal;
 
 /// The signal that asked us to stop, if any.
 #[derive(Clone, Default)]
-pub struct Interrupt(Arc<AtomicUsize>);
+pub(crate) struct Interrupt(Arc<AtomicUsize>);
 
 impl Interrupt {
     /// Installs the handlers, for the life of the process.
     ///
     /// # Errors
     /// Where the kernel refuses a handler.
-    pub fn install() -> std::io::Result<Self> {
+    pub(crate) fn install() -> std::io::Result<Self> {
         let cell = Arc::new(AtomicUsize::new(0));
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
             let number = signal as i32;
@@ -30,7 +30,7 @@ impl Interrupt {
     }
 
     /// The last signal that arrived.
-    pub fn signal(&self) -> Option<Signal> {
+    pub(crate) fn signal(&self) -> Option<Signal> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
             number => i32::try_from(number)
@@ -43,7 +43,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// Where a signal has arrived.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         match self.signal() {
             Some(signal) => anyhow::bail!("stopped because we received {signal}"),
             None => Ok(()),

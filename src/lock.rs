@@ -10,11 +10,10 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-/// Held until dropped.
-pub struct Lock(#[expect(dead_code, reason = "held, never read")] Flock<File>);
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] Flock<File>);
 
 /// Why there is no lock.
-pub enum LockError {
+pub(crate) enum LockError {
     /// Another run holds it.
     Held,
     /// The directory cannot be opened or locked.
@@ -25,7 +24,7 @@ pub enum LockError {
 ///
 /// # Errors
 /// See [`LockError`].
-pub fn exclusive(directory: &Path) -> Result<Lock, LockError> {
+pub(crate) fn exclusive(directory: &Path) -> Result<Lock, LockError> {
     take(directory, FlockArg::LockExclusiveNonblock)
 }
 
@@ -33,7 +32,7 @@ pub fn exclusive(directory: &Path) -> Result<Lock, LockError> {
 ///
 /// # Errors
 /// See [`LockError`].
-pub fn shared(directory: &Path) -> Result<Lock, LockError> {
+pub(crate) fn shared(directory: &Path) -> Result<Lock, LockError> {
     take(directory, FlockArg::LockSharedNonblock)
 }
 

@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// What the kernel says, or that nobody writes, or too much.
-pub fn read_or_receive(path: &Path, at_most: u64, interrupt: &Interrupt) -> Result<Vec<u8>> {
+pub(crate) fn read_or_receive(path: &Path, at_most: u64, interrupt: &Interrupt) -> Result<Vec<u8>> {
     let file = File::options()
         .read(true)
         .custom_flags(OFlag::O_NONBLOCK.bits())
@@ -57,7 +57,7 @@ pub fn read_or_receive(path: &Path, at_most: u64, interrupt: &Interrupt) -> Resu
 ///
 /// # Errors
 /// What the kernel says.
-pub fn read(path: &Path, at_most: u64) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, at_most: u64) -> Result<Vec<u8>> {
     let file = File::options()
         .read(true)
         .custom_flags(OFlag::O_NONBLOCK.bits())

@@ -5,19 +5,18 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ScopedJoinHandle;
 
 /// A panic in a thread of ours is one in us.
-pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Semaphore that are taken: so many at once.
-pub struct Semaphore {
+pub(crate) struct Semaphore {
     free: Mutex<usize>,
     freed: Condvar,
 }
 
 impl Semaphore {
-    /// So many.
-    pub fn new(many: usize) -> Self {
+    pub(crate) fn new(many: usize) -> Self {
         Self {
             free: Mutex::new(many),
             freed: Condvar::new(),
@@ -25,7 +24,7 @@ impl Semaphore {
     }
 
     /// Waits for one, and takes it while `act` runs.
-    pub fn take<T>(&self, act: impl FnOnce() -> T) -> T {
+    pub(crate) fn take<T>(&self, act: impl FnOnce() -> T) -> T {
         let waited = self.freed.wait_while(self.lock(), |free| *free == 0);
         *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
         let _turn = Turn(self);
@@ -52,7 +51,7 @@ impl Drop for Turn<'_> {
 const LESS: i32 = 10;
 
 /// Lets everything else that wants a processor have it first: this thread's work is awaited by nobody yet.
-pub fn give_way() {
+pub(crate) fn give_way() {
     // Linux counts niceness by thread. Where it may not be changed, the work is done all the same.
     let _ = rustix::process::nice(LESS);
 }

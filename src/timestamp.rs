@@ -13,38 +13,37 @@ const FORMAT: &str = "%Y-%m-%dT%H-%M-%SZ";
 
 /// A UTC time of whole seconds in the years 0000 to 9999, printed as `2025-01-01T12-00-00Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(DateTime<Utc>);
+pub(crate) struct Timestamp(DateTime<Utc>);
 
 /// Text that is no [`Timestamp`]; holds the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotATimestamp(String);
+pub(crate) struct NotATimestamp(String);
 
 impl Timestamp {
     /// Of `2025-01-01T12-00-00Z`, in characters.
-    pub const LENGTH: usize = 20;
+    pub(crate) const LENGTH: usize = 20;
 
     /// The clock's time, its fraction of a second cut off. Called once a run, in the command, and
     /// passed down: every decision of a run sees the same time.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let now = Utc::now();
         // Linux keeps its clock below the year 2262, so the second branch is never taken.
         Self::from_unix(now.timestamp()).unwrap_or(Self(now))
     }
 
     /// The time `seconds` after 1970-01-01T00:00:00Z; `None` outside the years 0000 to 9999.
-    pub fn from_unix(seconds: i64) -> Option<Self> {
+    pub(crate) fn from_unix(seconds: i64) -> Option<Self> {
         DateTime::from_timestamp(seconds, 0)
             .filter(|time| (0..=9999).contains(&time.year()))
             .map(Self)
     }
 
-    /// Seconds since 1970-01-01T00:00:00Z.
-    pub fn unix(self) -> i64 {
+    pub(crate) fn unix(self) -> i64 {
         self.0.timestamp()
     }
 
     /// The same time for people and JSON readers: `2025-01-01T12:00:00Z` (RFC 3339).
-    pub fn rfc3339(self) -> String {
+    pub(crate) fn rfc3339(self) -> String {
         self.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 }

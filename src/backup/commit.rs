@@ -23,7 +23,7 @@ use crate::tools::rclone::payload::Payload;
 ///
 /// # Errors
 /// Where there is no manifest in the bucket that says what is stored.
-pub fn write(
+pub(super) fn write(
     run: &Run<'_>,
     bucket: &Registration,
     snapshot: &SnapshotRecord,

@@ -13,7 +13,7 @@ use crate::step::{Label, Step};
 use crate::tools::export;
 
 /// Runs the script and looks for the object that it names.
-pub fn export(run: &Run<'_>, bucket: &Registration) -> ExportRecord {
+pub(super) fn export(run: &Run<'_>, bucket: &Registration) -> ExportRecord {
     let Some(program) = &run.ready.export else {
         return ExportRecord::disabled();
     };

@@ -8,8 +8,8 @@
 
 mod commit;
 mod export;
-pub mod outcome;
-pub mod plan;
+pub(crate) mod outcome;
+pub(crate) mod plan;
 mod previous;
 mod prune;
 mod register;
@@ -36,12 +36,11 @@ use crate::ui::{Bytes, counted};
 use outcome::{DatasetOutcome, Outcome, Refused};
 use previous::PreviousBackup;
 use register::Registration;
-pub use register::same_clock;
+pub(crate) use register::same_clock;
 use upload::Work;
 
 /// What every stage of a run works with.
 pub(crate) struct Run<'a> {
-    /// The machine.
     pub host: &'a Host,
     /// The tools, all prerequisites met.
     pub ready: &'a Ready,
@@ -53,7 +52,7 @@ pub(crate) struct Run<'a> {
 
 /// Makes a backup. The prerequisites are met; the lock is taken here and handed back, so that its holder, and
 /// nobody else, writes down what came of it.
-pub fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option<Lock>) {
+pub(crate) fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option<Lock>) {
     let mut outcome = Outcome::default();
     let lock = match lock::exclusive(&host.config.snapshot_dir) {
         Ok(lock) => lock,

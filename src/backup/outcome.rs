@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Why it did not begin, if it did not.
     pub refused: Option<Refused>,
     /// The signal that asked us to stop.
@@ -33,7 +33,6 @@ pub struct Outcome {
     pub export: Option<ExportRecord>,
     /// The manifest, once tried.
     pub commit: Option<Result<(), String>>,
-    /// Retention, once tried.
     pub retention: Option<Result<Pruned, String>>,
     /// What is worth saying beside.
     pub warnings: Vec<String>,
@@ -45,19 +44,15 @@ pub struct Outcome {
 
 /// Why a run did not begin. Nothing was touched.
 #[derive(Clone, Debug)]
-pub enum Refused {
-    /// These prerequisites.
+pub(crate) enum Refused {
     Unmet(Vec<Check>),
-    /// Another run.
     Locked,
 }
 
 /// What came of a dataset.
 #[derive(Clone, Debug, Serialize)]
-pub struct DatasetOutcome {
-    /// Its name.
+pub(crate) struct DatasetOutcome {
     pub name: String,
-    /// Its prefix.
     pub prefix: String,
     /// Why it is not safely stored; nothing where it is.
     pub error: Option<String>,
@@ -68,19 +63,17 @@ pub struct DatasetOutcome {
     pub interrupted: bool,
     /// What is worth saying.
     pub warnings: Vec<String>,
-    /// Number of files.
     pub files: u64,
     /// Their sizes in all.
     pub bytes: u64,
     /// When the server last saved.
     pub data_time: Option<Timestamp>,
-    /// What rclone transferred.
     pub transfer: Transfer,
 }
 
 /// The exit code. With several failures the lowest of 4 to 7 wins; an interruption that kept something
 /// from being done goes before them all.
-pub fn exit_code(outcome: &Outcome) -> Exit {
+pub(crate) fn exit_code(outcome: &Outcome) -> Exit {
     let failure = failure(outcome);
     // What had failed before the signal came is no interruption: a stopped unit would look well.
     let failed_by_itself = outcome

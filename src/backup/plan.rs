@@ -33,10 +33,8 @@ use crate::tools::rclone::args::{self, REMOTE_VARIABLES, SMALL_VARIABLES, Sync};
 use crate::tools::rclone::tuning::{Files, MemoryBudget, Tuning};
 use crate::ui::counted;
 
-/// The plan.
 #[derive(Debug, Serialize)]
-pub struct Plan {
-    /// The run's time.
+pub(crate) struct Plan {
     pub timestamp: Timestamp,
     /// The environment of every rclone; the keys by the names that they have with us.
     pub environment: Vec<String>,
@@ -48,12 +46,9 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
-/// One command.
 #[derive(Debug, Serialize)]
-pub struct PlannedStep {
-    /// Whose.
+pub(crate) struct PlannedStep {
     pub step: Step,
-    /// Of which dataset.
     pub dataset: Option<String>,
     /// The command line, quoted for a shell.
     pub command: String,
@@ -63,7 +58,7 @@ pub struct PlannedStep {
 ///
 /// # Errors
 /// Where a command cannot be written.
-pub fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
+pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
     let run = Run {
         host,
         ready,

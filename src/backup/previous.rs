@@ -25,7 +25,7 @@ use crate::tools::rclone::tuning::Files;
 
 /// The newest committed backup: a fingerprint of each file's name, size and time. That two of them are alike by
 /// chance costs sending the file a second time.
-pub struct PreviousBackup {
+pub(super) struct PreviousBackup {
     timestamp: Timestamp,
     hasher: RandomState,
     stamps: HashSet<u64>,
@@ -33,7 +33,7 @@ pub struct PreviousBackup {
 
 impl PreviousBackup {
     /// Reads the manifest that goes with the newest snapshot here, which most often is the last backup's.
-    pub fn guess(run: &Run<'_>) -> Option<Self> {
+    pub(super) fn guess(run: &Run<'_>) -> Option<Self> {
         let incremental = run.host.config.remote.incremental;
         let newest = snapshots::named(&run.host.config).ok()?.into_iter();
         let newest = newest
@@ -47,7 +47,7 @@ impl PreviousBackup {
     }
 
     /// The last backup's: what was guessed, or another one. Without it everything is sent.
-    pub fn of(run: &Run<'_>, bucket: &Registration, guess: Option<Self>) -> Option<Self> {
+    pub(super) fn of(run: &Run<'_>, bucket: &Registration, guess: Option<Self>) -> Option<Self> {
         let remote = &run.host.config.remote;
         let timestamp = bucket.base(run.timestamp).filter(|_| remote.incremental)?;
         if let Some(guess) = guess.filter(|guess| guess.timestamp == timestamp) {
@@ -98,12 +98,10 @@ fn stamp(hasher: &RandomState, dataset: &DatasetName, node: &Node) -> Option<u64
 }
 
 /// Files that are copied from one prefix.
-pub struct Copies {
-    /// Where from.
+pub(super) struct Copies {
     pub prefix: String,
     /// Their names, a line each.
     pub names: Payload,
-    /// How many.
     pub files: Files,
     /// Their sizes in all.
     pub bytes: u64,
@@ -111,7 +109,7 @@ pub struct Copies {
 
 /// Chooses what need not be sent of a dataset: from the committed backup what has its size and time there, from a run
 /// that died what it had already sent, if it has not been written since.
-pub fn choose(
+pub(super) fn choose(
     run: &Run<'_>,
     bucket: &Registration,
     base: Option<&PreviousBackup>,

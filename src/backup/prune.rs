@@ -13,7 +13,11 @@ use crate::tools::btrfs::Subvolume;
 ///
 /// # Errors
 /// Where nothing may be deleted, and why.
-pub fn all(run: &Run<'_>, bucket: &Registration, subvolume: &Subvolume) -> Result<Pruned, String> {
+pub(super) fn all(
+    run: &Run<'_>,
+    bucket: &Registration,
+    subvolume: &Subvolume,
+) -> Result<Pruned, String> {
     bucket
         .clock(run.timestamp)
         .map_err(|error| format!("nothing was deleted: {error}"))?;

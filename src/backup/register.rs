@@ -34,7 +34,7 @@ const PAGE: usize = 900;
 const INTERRUPTED_SOURCES: usize = 2;
 
 /// What the bucket said, if it said anything.
-pub struct Registration {
+pub(super) struct Registration {
     answer: Result<BucketState, String>,
     mark: Mark,
     /// Whether our mark is there.
@@ -51,7 +51,7 @@ struct BucketState {
 
 impl Registration {
     /// Asks what matters to a run, and leaves no mark: for a plan.
-    pub fn ask(run: &Run<'_>) -> Self {
+    pub(super) fn ask(run: &Run<'_>) -> Self {
         let mark = Mark::Started(Some(Nonce::random()));
         let answer = list_manifests(run, existing_objects(run), None);
         let marked = Err("no mark was left".to_owned());
@@ -64,7 +64,7 @@ impl Registration {
 
     /// Leaves the mark that tells what a dead run left behind, and asks what else is there; does something else while
     /// it waits for the last answer, if the bucket has answered so far.
-    pub fn register<T: Send>(
+    pub(super) fn register<T: Send>(
         run: &Run<'_>,
         meanwhile: impl FnOnce() -> T + Send,
     ) -> (Self, Option<T>) {
@@ -110,7 +110,7 @@ impl Registration {
     }
 
     /// What stands where this run's objects would go.
-    pub fn taken(&self, run: &Run<'_>) -> Option<Check> {
+    pub(super) fn taken(&self, run: &Run<'_>) -> Option<Check> {
         let known = self.answer.as_ref().ok()?;
         let first = known.in_the_way.first()?;
         Some(Check::unmet(
@@ -125,7 +125,7 @@ impl Registration {
     }
 
     /// Tries once more what failed before the snapshot.
-    pub fn retry(&mut self, run: &Run<'_>) {
+    pub(super) fn retry(&mut self, run: &Run<'_>) {
         if run.host.interrupt.signal().is_some() || self.open().is_ok() {
             return;
         }
@@ -147,12 +147,12 @@ impl Registration {
     ///
     /// # Errors
     /// Where it could not be stored.
-    pub fn mark_again(&self, run: &Run<'_>) -> Result<(), String> {
+    pub(super) fn mark_again(&self, run: &Run<'_>) -> Result<(), String> {
         put_mark(run, self.mark)
     }
 
     /// Takes the mark away again.
-    pub fn unregister(&self, run: &Run<'_>) {
+    pub(super) fn unregister(&self, run: &Run<'_>) {
         if self.marked.is_ok() {
             let rclone = &run.ready.rclone;
             let withdrawn = self
@@ -168,7 +168,7 @@ impl Registration {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn unregister_command(&self, run: &Run<'_>) -> anyhow::Result<Command> {
+    pub(super) fn unregister_command(&self, run: &Run<'_>) -> anyhow::Result<Command> {
         let rclone = &run.ready.rclone;
         let (program, remote) = (&rclone.program, &rclone.remote);
         let marks = |known: &BucketState| known.marks.values().map(BTreeSet::len).sum::<usize>();
@@ -182,7 +182,7 @@ impl Registration {
     }
 
     /// The started mark's key.
-    pub fn mark_key(&self, run: &Run<'_>) -> String {
+    pub(super) fn mark_key(&self, run: &Run<'_>) -> String {
         self.mark.key(&run.host.config.remote.prefix, run.timestamp)
     }
 
@@ -190,7 +190,7 @@ impl Registration {
     ///
     /// # Errors
     /// Why not.
-    pub fn open(&self) -> Result<(), String> {
+    pub(super) fn open(&self) -> Result<(), String> {
         if let Err(error) = &self.answer {
             return Err(error.clone());
         }
@@ -202,7 +202,7 @@ impl Registration {
     ///
     /// # Errors
     /// Where the bucket could not be asked.
-    pub fn exports(&self) -> Result<&BTreeSet<String>, String> {
+    pub(super) fn exports(&self) -> Result<&BTreeSet<String>, String> {
         self.answer
             .as_ref()
             .map(|known| &known.exports)
@@ -210,7 +210,7 @@ impl Registration {
     }
 
     /// Timestamps with a complete manifest.
-    pub fn committed(&self) -> BTreeSet<Timestamp> {
+    pub(super) fn committed(&self) -> BTreeSet<Timestamp> {
         let marks = self.answer.as_ref().map(|known| known.marks.iter());
         marks
             .into_iter()
@@ -221,7 +221,7 @@ impl Registration {
     }
 
     /// Every mark in the bucket, this run's manifest included.
-    pub fn marks_with(&self, committed: Timestamp) -> Remote {
+    pub(super) fn marks_with(&self, committed: Timestamp) -> Remote {
         let mut marks = self
             .answer
             .as_ref()
@@ -235,12 +235,12 @@ impl Registration {
     }
 
     /// The newest committed backup, whose unchanged files need not be sent again.
-    pub fn base(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn base(&self, now: Timestamp) -> Option<Timestamp> {
         self.committed().range(..now).next_back().copied()
     }
 
     /// The newest runs that died after it: what they have sent need not be sent again either.
-    pub fn interrupted(&self, now: Timestamp) -> Vec<Timestamp> {
+    pub(super) fn interrupted(&self, now: Timestamp) -> Vec<Timestamp> {
         let Ok(known) = &self.answer else {
             return Vec::new();
         };
@@ -256,7 +256,7 @@ impl Registration {
     ///
     /// # Errors
     /// Why nothing may be deleted.
-    pub fn clock(&self, now: Timestamp) -> Result<(), String> {
+    pub(super) fn clock(&self, now: Timestamp) -> Result<(), String> {
         let known = self.answer.as_ref().map_err(Clone::clone)?;
         same_clock(known.clock, now)
     }
@@ -266,7 +266,7 @@ impl Registration {
 ///
 /// # Errors
 /// Why nothing may be deleted.
-pub fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(), String> {
+pub(crate) fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(), String> {
     let theirs = theirs.ok_or("the bucket's answer has no date")?;
     match i64::try_from(theirs.unix().abs_diff(ours.unix())) {
         Ok(apart) if apart <= CLOCK_TOLERANCE => Ok(()),
@@ -279,7 +279,7 @@ pub fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(), Stri
 }
 
 /// What is asked beside the manifests: whatever stands where this run's objects would go, and the exports.
-pub fn patterns(run: &Run<'_>) -> Vec<String> {
+pub(super) fn patterns(run: &Run<'_>) -> Vec<String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.datasets.keys();
     let prefixes = names.map(|name| names::dataset_prefix(&remote.prefix, name, run.timestamp));

@@ -24,25 +24,21 @@ use crate::tools::rclone::tuning::{Files, MemoryBudget, Tuning};
 use crate::ui::counted;
 
 /// rclone's filter patterns for what `redis_files::is_scratch` leaves out.
-pub const SCRATCH_PATTERNS: [&str; 3] = [
+pub(super) const SCRATCH_PATTERNS: [&str; 3] = [
     r"{{temp-[0-9]+(\.[0-9]+)*\.rdb}}",
     r"{{temp-rewriteaof-(bg-)?[0-9]+\.aof}}",
     r"{{temp-[^/]+\.manifest}}",
 ];
 
 /// One dataset to be stored.
-pub struct Work<'a> {
-    /// The run.
+pub(super) struct Work<'a> {
     pub run: &'a Run<'a>,
     /// What the bucket said.
     pub bucket: &'a Registration,
     /// The last backup, whose unchanged files are copied.
     pub base: Option<&'a PreviousBackup>,
-    /// The snapshot.
     pub snapshot: &'a Snapshot,
-    /// The dataset's name.
     pub name: &'a DatasetName,
-    /// The dataset.
     pub dataset: &'a Dataset,
     /// The memory for all uploads.
     pub share: MemoryBudget,
@@ -52,7 +48,10 @@ pub struct Work<'a> {
 
 impl Work<'_> {
     /// Uploads, reads and verifies. What was stored comes back as a tree with the MD5 of every file.
-    pub fn store(self, found: Result<ScannedDataset, Vec<String>>) -> (DatasetOutcome, Tree) {
+    pub(super) fn store(
+        self,
+        found: Result<ScannedDataset, Vec<String>>,
+    ) -> (DatasetOutcome, Tree) {
         let prefix = names::dataset_prefix(
             &self.run.host.config.remote.prefix,
             self.name,
@@ -238,7 +237,7 @@ fn stopped(error: &anyhow::Error) -> bool {
 }
 
 /// What rclone is told to leave out.
-pub fn exclude(format: Format) -> &'static [&'static str] {
+pub(super) fn exclude(format: Format) -> &'static [&'static str] {
     match format {
         Format::Redis => &SCRATCH_PATTERNS,
         Format::Files => &[],

@@ -14,13 +14,12 @@ use crate::timestamp::Timestamp;
 use crate::tools::rclone::{Answer, Rclone};
 
 /// How many of the newest manifests are read for their sizes, unless all are asked for.
-pub const NEWEST: usize = 20;
+pub(crate) const NEWEST: usize = 20;
 
 /// What a timestamp's objects in the bucket amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Everything is there.
+pub(crate) enum State {
     Complete,
     /// The datasets are there, the export is not.
     NoExport,
@@ -38,7 +37,7 @@ pub enum State {
 
 impl State {
     /// As `list` prints it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::NoExport => "no-export",
@@ -53,7 +52,7 @@ impl State {
 
 /// One timestamp, or one foreign prefix. README has the fields; they may grow, and none goes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// Selector; none for a foreign prefix.
     pub timestamp: Option<Timestamp>,
     /// Seconds since then; negative for the future.
@@ -99,12 +98,11 @@ impl Row {
 
 /// The marks of every timestamp in the bucket.
 #[derive(Clone, Debug, Default)]
-pub struct Remote {
+pub(crate) struct Remote {
     /// What there is of each.
     pub marks: BTreeMap<Timestamp, BTreeSet<Mark>>,
     /// What the newest manifests say.
     pub summaries: BTreeMap<Timestamp, Summary>,
-    /// The server's clock.
     pub clock: Option<Timestamp>,
     /// Those whose manifest is there and is none.
     pub damaged: BTreeSet<Timestamp>,
@@ -117,7 +115,7 @@ impl Remote {
     ///
     /// # Errors
     /// Where it cannot be asked.
-    pub fn ask(rclone: &Rclone, config: &Config, newest: usize) -> Result<Self> {
+    pub(crate) fn ask(rclone: &Rclone, config: &Config, newest: usize) -> Result<Self> {
         let folder = names::folder(&config.remote.prefix);
         let answer = rclone.list_folder(Label::new(Step::Preflight), &folder)?;
         let mut remote = Self {
@@ -130,7 +128,7 @@ impl Remote {
     }
 
     /// Reads further back, until so many have been read in all.
-    pub fn read_on(&mut self, rclone: &Rclone, config: &Config, newest: usize) {
+    pub(crate) fn read_on(&mut self, rclone: &Rclone, config: &Config, newest: usize) {
         self.read_newest(rclone, &names::folder(&config.remote.prefix), newest);
     }
 
@@ -138,7 +136,7 @@ impl Remote {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn foreign(&self, rclone: &Rclone, config: &Config) -> Result<Vec<Row>> {
+    pub(crate) fn foreign(&self, rclone: &Rclone, config: &Config) -> Result<Vec<Row>> {
         let prefix = &config.remote.prefix;
         let names = rclone.list_dirs(Label::new(Step::Preflight), prefix.as_str())?;
         let ours = |name: &str| {
@@ -228,7 +226,7 @@ fn marks(answer: &Answer) -> BTreeMap<Timestamp, BTreeSet<Mark>> {
 }
 
 /// Merges, newest first. Without an answer of the bucket nothing is known of what it holds.
-pub fn merge(
+pub(crate) fn merge(
     local: &BTreeMap<Timestamp, String>,
     remote: Option<&Remote>,
     prefix: &str,

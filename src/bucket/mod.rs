@@ -1,6 +1,6 @@
 //! What lies in the bucket: names, manifests, the catalog of backups, and the choice of one.
 
-pub mod catalog;
-pub mod manifest;
-pub mod names;
-pub mod select;
+pub(crate) mod catalog;
+pub(crate) mod manifest;
+pub(crate) mod names;
+pub(crate) mod select;

@@ -8,19 +8,18 @@ use crate::timestamp::Timestamp;
 
 /// What a name below `manifests/` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// `<timestamp>.<nonce>.started.json`: a run began; gone when all is well. Two runs of one second leave two of
     /// them. Without a nonce it names what a deletion is about to take away.
     Started(Option<Nonce>),
     /// `<timestamp>.partial.json`: some datasets are safely stored.
     Partial,
-    /// `<timestamp>.json`: the backup.
     Complete,
 }
 
 impl Mark {
     /// The name below `manifests/`.
-    pub fn name(self, timestamp: Timestamp) -> String {
+    pub(crate) fn name(self, timestamp: Timestamp) -> String {
         match self {
             Self::Started(Some(nonce)) => format!("{timestamp}.{nonce}.started.json"),
             Self::Started(None) => format!("{timestamp}.started.json"),
@@ -30,7 +29,7 @@ impl Mark {
     }
 
     /// Reads a name below `manifests/`; `None` where it is nobody's we know.
-    pub fn parse(name: &str) -> Option<(Timestamp, Self)> {
+    pub(crate) fn parse(name: &str) -> Option<(Timestamp, Self)> {
         let name = name.strip_suffix(".json")?;
         let (timestamp, mark) = if let Some(begun) = name.strip_suffix(".started") {
             match begun.split_once('.') {
@@ -45,30 +44,28 @@ impl Mark {
         Some((timestamp.parse().ok()?, mark))
     }
 
-    /// The object's key.
-    pub fn key(self, prefix: &Prefix, timestamp: Timestamp) -> String {
+    pub(crate) fn key(self, prefix: &Prefix, timestamp: Timestamp) -> String {
         format!("{}{}", folder(prefix), self.name(timestamp))
     }
 
     /// Whether it tells only that a run began.
-    pub fn is_started(&self) -> bool {
+    pub(crate) fn is_started(&self) -> bool {
         matches!(self, Self::Started(_))
     }
 }
 
 /// Tells a run from another one of the same second: 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Nonce(u64);
+pub(crate) struct Nonce(u64);
 
 impl Nonce {
     /// A new one. The kernel's file of random bits is not there in a unit with `ProcSubset=pid`; the standard
     /// library's hash keys come from getrandom(2).
-    pub fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self(RandomState::new().build_hasher().finish())
     }
 
-    /// Reads one.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -84,12 +81,12 @@ impl fmt::Display for Nonce {
 }
 
 /// Where the manifests are, with a slash at the end.
-pub fn folder(prefix: &Prefix) -> String {
+pub(crate) fn folder(prefix: &Prefix) -> String {
     format!("{prefix}manifests/")
 }
 
 /// The prefix of a dataset's objects, without a slash at the end.
-pub fn dataset_prefix(prefix: &Prefix, name: &DatasetName, timestamp: Timestamp) -> String {
+pub(crate) fn dataset_prefix(prefix: &Prefix, name: &DatasetName, timestamp: Timestamp) -> String {
     format!("{prefix}{name}-{timestamp}")
 }
 

@@ -15,10 +15,9 @@ use crate::tools::rclone::Rclone;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selector {
+pub(crate) enum Selector {
     /// The newest complete one that is not from the future.
     Latest,
-    /// This one.
     At(Timestamp),
 }
 
@@ -36,10 +35,8 @@ impl FromStr for Selector {
 
 /// A backup with a manifest in the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SelectedBackup {
-    /// Selector run.
+pub(crate) struct SelectedBackup {
     pub timestamp: Timestamp,
-    /// [`Mark::Complete`] or [`Mark::Partial`].
     pub mark: Mark,
 }
 
@@ -48,7 +45,7 @@ impl SelectedBackup {
     ///
     /// # Errors
     /// Where it is not there, or is no backup.
-    pub fn find(
+    pub(crate) fn find(
         which: Selector,
         marks: &BTreeMap<Timestamp, BTreeSet<Mark>>,
         now: Timestamp,
@@ -76,7 +73,12 @@ impl SelectedBackup {
     ///
     /// # Errors
     /// Where the bucket cannot be asked, or it is not there.
-    pub fn ask(which: Selector, rclone: &Rclone, config: &Config, now: Timestamp) -> Result<Self> {
+    pub(crate) fn ask(
+        which: Selector,
+        rclone: &Rclone,
+        config: &Config,
+        now: Timestamp,
+    ) -> Result<Self> {
         let remote = Remote::ask(rclone, config, 0)?;
         Self::find(which, &remote.marks, now)
     }
@@ -85,7 +87,7 @@ impl SelectedBackup {
     ///
     /// # Errors
     /// Where it cannot be read, or says what no manifest of ours says.
-    pub fn manifest(self, step: Step, rclone: &Rclone, config: &Config) -> Result<Stored> {
+    pub(crate) fn manifest(self, step: Step, rclone: &Rclone, config: &Config) -> Result<Stored> {
         let prefix = &config.remote.prefix;
         let key = self.mark.key(prefix, self.timestamp);
         let stored = Stored::read(prefix, self.timestamp, |take| {

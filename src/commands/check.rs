@@ -8,8 +8,7 @@ use crate::host::Host;
 use crate::preflight::{self, Check, State, remote};
 use crate::timestamp::Timestamp;
 
-/// Looks.
-pub fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
+pub(super) fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
     let (mut checks, _) = preflight::prepare(host);
     for (name, dataset) in &host.config.datasets {
         let problems = unsnapshotable(&host.config.subvolume, dataset);

@@ -10,8 +10,7 @@ use crate::report;
 use crate::timestamp::Timestamp;
 use crate::ui::counted;
 
-/// Prints it.
-pub fn show(json: &Json, config: &Config) -> Exit {
+pub(super) fn show(json: &Json, config: &Config) -> Exit {
     if json.json {
         return print_json(&config.to_json());
     }
@@ -23,7 +22,7 @@ pub fn show(json: &Json, config: &Config) -> Exit {
 }
 
 /// Says what is wrong, for whatever command was asked for.
-pub fn refuse(cli: &Cli, is_run: bool, problems: &Problems, now: Timestamp) -> Exit {
+pub(super) fn refuse(cli: &Cli, is_run: bool, problems: &Problems, now: Timestamp) -> Exit {
     if matches!(&cli.command, Command::Config(Json { json: true })) {
         print_json(&problems.to_json());
     }

@@ -29,8 +29,7 @@ struct Result {
     detail: Option<String>,
 }
 
-/// Drills.
-pub fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
+pub(super) fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
     let rclone = match preflight::rclone(host) {
         Ok(rclone) => rclone,
         Err(unmet) => {

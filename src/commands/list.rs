@@ -18,8 +18,7 @@ use crate::timestamp::Timestamp;
 use crate::ui::shown;
 use crate::ui::{Bytes, age};
 
-/// Looks and prints.
-pub fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
+pub(super) fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
     let mut exit = Exit::Done;
     let local = match local(host) {
         Ok(local) => local,

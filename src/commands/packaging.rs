@@ -19,14 +19,14 @@ use crate::secrets::{APP_KEY, KEY_ID};
 const SOURCE: &str = concat!("opencode-backup ", env!("CARGO_PKG_VERSION"));
 
 /// Prints a shell's completions.
-pub fn completions(shell: clap_complete::Shell) -> Exit {
+pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "opencode-backup", &mut text);
     print_bytes(&text)
 }
 
 /// Prints the program's own page, or writes all of them into a directory.
-pub fn man(args: &cli::Man) -> Exit {
+pub(super) fn man(args: &cli::Man) -> Exit {
     let pages = match pages() {
         Ok(pages) => pages,
         Err(problem) => {

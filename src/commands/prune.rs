@@ -20,8 +20,7 @@ use crate::snapshots;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 
-/// Prunes.
-pub fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
+pub(super) fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
     if args.remote && Policy::remote(host.config.retention).is_none() {
         error!(
             "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it, and nothing was done"

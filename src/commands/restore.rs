@@ -22,8 +22,7 @@ use crate::tools::rclone::Rclone;
 use crate::ui::shown;
 use crate::ui::{Bytes, counted};
 
-/// Restores.
-pub fn restore(host: &Host, args: &Restore, now: Timestamp) -> Exit {
+pub(super) fn restore(host: &Host, args: &Restore, now: Timestamp) -> Exit {
     match args.from {
         From::Bucket => from_bucket(host, args, now),
         From::Snapshot => from_snapshot(host, args, now),

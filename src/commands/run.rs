@@ -15,8 +15,7 @@ use crate::preflight::{self, Check, State};
 use crate::report::Report;
 use crate::timestamp::Timestamp;
 
-/// Makes it.
-pub fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
+pub(super) fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
     let prepare = || preflight::prepare(host);
     let prepared = match args.dry_run {
         true => Ok(prepare()),

@@ -28,12 +28,9 @@ use crate::ui::shown;
 /// The plug-in codes of the Monitoring Plugins development guidelines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Level {
-    /// All is well.
+pub(super) enum Level {
     Ok = 0,
-    /// Somebody should look.
     Warning = 1,
-    /// Somebody must look.
     Critical = 2,
     /// It cannot be told.
     Unknown = 3,
@@ -43,7 +40,7 @@ pub enum Level {
 const FURTHER: usize = 200;
 
 /// For whatever `status` cannot determine, bad usage included.
-pub const UNKNOWN: u8 = Level::Unknown as u8;
+pub(super) const UNKNOWN: u8 = Level::Unknown as u8;
 
 impl Level {
     fn word(self) -> &'static str {
@@ -70,7 +67,7 @@ struct Status {
 }
 
 /// Looks, and says it in one line.
-pub fn status(host: &Host, args: &Args, now: Timestamp) -> Level {
+pub(super) fn status(host: &Host, args: &Args, now: Timestamp) -> Level {
     let status = look(host, args, now);
     let printed = match args.json.json {
         true => print_json(&status),

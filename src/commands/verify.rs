@@ -28,7 +28,7 @@ struct Verdict {
 }
 
 /// Verifies one backup, or all.
-pub fn verify(host: &Host, args: &Verify, now: Timestamp) -> Exit {
+pub(super) fn verify(host: &Host, args: &Verify, now: Timestamp) -> Exit {
     let rclone = match preflight::rclone(host) {
         Ok(rclone) => rclone,
         Err(unmet) => {

@@ -38,7 +38,6 @@ pub(super) fn bandwidth(text: &str) -> Result<Option<String>, Refusal> {
     })
 }
 
-/// `08:00,512k` or `Mon-08:00,512k`.
 fn is_slot(text: &str) -> bool {
     let Some((when, rate)) = text.split_once(',') else {
         return false;

@@ -37,7 +37,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `true` or `false`.
     pub(super) fn switch(&mut self, section: &Section<'a>, key: &str) -> Option<bool> {
         let value = section.get(key)?;
         let switch = value.get_ref().as_bool();

@@ -28,7 +28,6 @@ pub(super) enum Kind {
     },
     /// Letters, digits, `-`, `_`, `.`.
     Word,
-    /// One of these.
     Choice(&'static [&'static str]),
 }
 

@@ -22,7 +22,7 @@ impl Config {
     /// # Errors
     /// The file named is absent; it cannot be read, exceeds 1 MiB or is not UTF-8; or anything
     /// that [`Config::parse`] refuses.
-    pub fn load(flag: Option<&Path>, variable: Option<&OsStr>) -> Result<Config, Problems> {
+    pub(crate) fn load(flag: Option<&Path>, variable: Option<&OsStr>) -> Result<Config, Problems> {
         load_or(flag, variable, Path::new(DEFAULT_PATH))
     }
 }

@@ -35,18 +35,18 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-pub use problem::{Problems, Refusal};
-pub use values::{Bucket, ByteSize, DatasetName, Endpoint, Prefix, Span, Uuid};
+pub(crate) use problem::{Problems, Refusal};
+pub(crate) use values::{Bucket, ByteSize, DatasetName, Endpoint, Prefix, Span, Uuid};
 
 /// Where the configuration is read from unless something else is named.
-pub const DEFAULT_PATH: &str = "/etc/opencode-backup/config.toml";
+pub(crate) const DEFAULT_PATH: &str = "/etc/opencode-backup/config.toml";
 
 /// The environment variable that names another file; `--config` goes before it.
-pub const PATH_VARIABLE: &str = "OPENCODE_BACKUP_CONFIG";
+pub(crate) const PATH_VARIABLE: &str = "OPENCODE_BACKUP_CONFIG";
 
 /// Everything that can be configured, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub(crate) struct Config {
     /// The file that was read; `None` where the defaults hold because there is none.
     pub source: Option<PathBuf>,
     /// The Btrfs subvolume that is snapshotted; its last component is the snapshots' name.
@@ -63,7 +63,6 @@ pub struct Config {
     pub remote: Remote,
     /// The script that exports the memory.
     pub export: Export,
-    /// The restore drill.
     pub drill: Drill,
     /// How long snapshots and remote backups are kept.
     pub retention: Retention,
@@ -73,7 +72,7 @@ pub struct Config {
 
 /// One directory that is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dataset {
+pub(crate) struct Dataset {
     /// Below the subvolume: relative, normal components only.
     pub path: PathBuf,
     /// What the files are.
@@ -86,7 +85,7 @@ pub struct Dataset {
 
 /// What a dataset's files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// RDB dumps and append-only files, inspected before they count as stored.
     Redis,
     /// Anything; contents are not inspected.
@@ -95,14 +94,13 @@ pub enum Format {
 
 /// The bucket, and how rclone is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remote {
+pub(crate) struct Remote {
     /// The bucket; it is never created.
     pub bucket: Bucket,
     /// What comes before every object's name.
     pub prefix: Prefix,
     /// rclone's name for the kind of service.
     pub provider: String,
-    /// The service's address.
     pub endpoint: Endpoint,
     /// Whether unchanged files are copied on the server instead of being sent.
     pub incremental: bool,
@@ -116,7 +114,7 @@ pub struct Remote {
 
 /// The script that exports the memory and uploads the result itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Export {
+pub(crate) struct Export {
     /// Whether it is run.
     pub enable: bool,
     /// The program and its arguments; never empty.
@@ -125,16 +123,15 @@ pub struct Export {
     pub timeout: Span,
 }
 
-/// The restore drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drill {
+pub(crate) struct Drill {
     /// When a check command is stopped.
     pub timeout: Span,
 }
 
 /// How long snapshots and remote backups are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
+pub(crate) struct Retention {
     /// Snapshots older than this go, in days; at most 36,500.
     pub days: NonZeroU32,
     /// This many of the newest snapshots stay whatever their age.
@@ -147,7 +144,7 @@ pub struct Retention {
 
 /// Where the outcome is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// The last run's verdict, as JSON.
     pub state_file: PathBuf,
     /// The same for the Prometheus node exporter; `None`: not written.
@@ -157,7 +154,7 @@ pub struct Report {
 impl Format {
     /// The word in the file: `redis` or `files`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Format::Redis => "redis",
             Format::Files => "files",

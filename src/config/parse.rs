@@ -27,7 +27,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with the text, in its order.
-    pub fn parse(text: &str, source: &Path) -> Result<Config, Problems> {
+    pub(crate) fn parse(text: &str, source: &Path) -> Result<Config, Problems> {
         let (document, errors) = DeTable::parse_recoverable(text);
         let mut reader = Reader::new(text, &errors);
         let mut config = read(&mut reader, document.get_ref());

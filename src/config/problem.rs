@@ -41,7 +41,7 @@ impl std::error::Error for Refusal {}
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The key's path, `datasets.falkordb.path`; empty where the file as a whole is at fault.
     pub key: String,
     /// The line of the file, counted from 1.
@@ -54,7 +54,7 @@ pub struct Problem {
 
 /// Everything that is wrong with a configuration, in the order of the file. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems {
+pub(crate) struct Problems {
     /// The file that was read or was to be read.
     pub source: Option<PathBuf>,
     /// The problems, first line first.
@@ -64,7 +64,7 @@ pub struct Problems {
 impl Problems {
     /// For `--json`: `{"source": …, "problems": [{"key", "line", "what", "remedy"}, …]}`.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         let source = self
             .source
             .as_deref()

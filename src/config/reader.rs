@@ -109,7 +109,6 @@ impl<'a> Reader<'a> {
         ));
     }
 
-    /// Counted from 1.
     fn line(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset)
     }

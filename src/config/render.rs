@@ -13,7 +13,7 @@ use super::Config;
 impl Config {
     /// The configuration as a file; absent options are commented out.
     #[must_use]
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         let mut out = Lines::default();
         out.set("subvolume", path(&self.subvolume));
         out.set("snapshot_dir", path(&self.snapshot_dir));
@@ -83,7 +83,7 @@ impl Config {
     /// The configuration as JSON: the keys are those of the file, all are there, and options that
     /// are absent are null.
     #[must_use]
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let datasets: serde_json::Map<String, Value> = self
             .datasets

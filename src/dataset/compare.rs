@@ -23,7 +23,7 @@ const LISTED: usize = 5;
 ///
 /// # Errors
 /// Where one cannot be written.
-pub fn commands(
+pub(crate) fn commands(
     program: &Path,
     remote: &Remote,
     prefix: &str,
@@ -45,7 +45,7 @@ fn any_may_go_in_parts(remote: &Remote) -> bool {
 
 /// What the bucket lists below a prefix, held against a tree's names and sizes. It may be asked for while the files are
 /// still being read: their MD5s are compared at the end.
-pub struct Listing {
+pub(crate) struct Listing {
     /// By name as it is listed: where in the tree, and the size.
     expected: HashMap<String, (usize, u64)>,
     /// What the server says of each, by its place in the tree.
@@ -58,8 +58,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Expects these files.
-    pub fn of(tree: &Tree) -> Self {
+    pub(crate) fn of(tree: &Tree) -> Self {
         let nodes = tree.nodes.iter().enumerate();
         let expected = nodes.filter_map(|(at, node)| match node.kind {
             NodeKind::File { size, .. } => Some((names::listed(&node.path), (at, size))),
@@ -86,7 +85,12 @@ impl Listing {
     ///
     /// # Errors
     /// Where it cannot be asked.
-    pub fn ask(&mut self, rclone: &Rclone, label: Label, prefix: &str) -> anyhow::Result<()> {
+    pub(crate) fn ask(
+        &mut self,
+        rclone: &Rclone,
+        label: Label,
+        prefix: &str,
+    ) -> anyhow::Result<()> {
         let sizes = self.expected.values().map(|(_, size)| *size);
         let mut files = Files::default();
         sizes.for_each(|size| files.add(size));
@@ -172,7 +176,12 @@ impl Listing {
     ///
     /// # Errors
     /// Where it cannot be asked.
-    pub fn download(&mut self, rclone: &Rclone, label: Label, prefix: &str) -> anyhow::Result<()> {
+    pub(crate) fn download(
+        &mut self,
+        rclone: &Rclone,
+        label: Label,
+        prefix: &str,
+    ) -> anyhow::Result<()> {
         self.by = "every byte was read";
         let odd = std::mem::take(&mut self.odd);
         let without: Vec<&str> = odd.iter().map(|(name, ..)| name.as_str()).collect();
@@ -236,7 +245,7 @@ impl Listing {
     }
 
     /// Every difference from the tree, whose files have their MD5 by now.
-    pub fn differences(mut self, tree: &Tree) -> Vec<String> {
+    pub(crate) fn differences(mut self, tree: &Tree) -> Vec<String> {
         for (node, theirs) in tree.nodes.iter().zip(self.theirs) {
             let (NodeKind::File { md5, .. }, Some(theirs)) = (&node.kind, theirs) else {
                 continue;
@@ -263,7 +272,7 @@ impl Listing {
     ///
     /// # Errors
     /// The differences.
-    pub fn compare(self, tree: &Tree) -> Result<(), String> {
+    pub(crate) fn compare(self, tree: &Tree) -> Result<(), String> {
         let mut found = self.differences(tree);
         let more = found.len().saturating_sub(LISTED);
         found.truncate(LISTED);

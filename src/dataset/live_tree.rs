@@ -14,7 +14,7 @@ use crate::tools::btrfs::SUBVOLUME_ROOT;
 
 /// What the live tree shows that a snapshot cannot.
 #[derive(Debug, Default)]
-pub struct Live {
+pub(crate) struct Live {
     /// A sentence for each mount and each nested subvolume.
     pub problems: Vec<String>,
     /// Where they are, below the subvolume.
@@ -22,7 +22,7 @@ pub struct Live {
 }
 
 /// Looks at a dataset in the live tree.
-pub fn examine(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Live {
+pub(crate) fn examine(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Live {
     let canonical = subvolume
         .canonicalize()
         .unwrap_or_else(|_| subvolume.to_owned());
@@ -108,7 +108,7 @@ fn mounted(path: &Path) -> String {
 }
 
 /// Mount points of this process, from /proc/self/mountinfo (proc(5): blanks and the like as octal escapes).
-pub fn mount_points() -> Vec<PathBuf> {
+pub(crate) fn mount_points() -> Vec<PathBuf> {
     let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
     text.split(|byte| *byte == b'\n')
         .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
@@ -137,7 +137,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 }
 
 /// What is said of a nested subvolume, wherever it shows.
-pub fn nested(path: &Path) -> String {
+pub(crate) fn nested(path: &Path) -> String {
     format!(
         "{} is a subvolume of its own in the live tree, and an empty directory in the snapshot: snapshots do not \
          recurse; make it a plain directory (move it aside, cp -a --reflink it back)",

@@ -1,10 +1,10 @@
 //! A dataset: its files in a snapshot, read, and compared with the bucket.
 
-pub mod compare;
-pub mod live_tree;
+pub(crate) mod compare;
+pub(crate) mod live_tree;
 mod problems;
-pub mod read;
-pub mod scan;
+pub(crate) mod read;
+pub(crate) mod scan;
 mod tree;
 
 use std::path::Path;
@@ -14,10 +14,10 @@ use log::warn;
 use crate::config::Dataset;
 use crate::interrupt::Interrupt;
 use crate::timestamp::Timestamp;
-pub use tree::{LeftOut, Node, NodeKind, Tree};
+pub(crate) use tree::{LeftOut, Node, NodeKind, Tree};
 
 /// What the live tree of a dataset has that a snapshot of it cannot hold: mounts and nested subvolumes.
-pub fn unsnapshotable(subvolume: &Path, dataset: &Dataset) -> Vec<String> {
+pub(crate) fn unsnapshotable(subvolume: &Path, dataset: &Dataset) -> Vec<String> {
     live_tree::examine(subvolume, &live_tree::mount_points(), &dataset.path).problems
 }
 
@@ -25,7 +25,11 @@ pub fn unsnapshotable(subvolume: &Path, dataset: &Dataset) -> Vec<String> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Result<Tree, String> {
+pub(crate) fn tree_of(
+    snapshot: &Path,
+    dataset: &Dataset,
+    interrupt: &Interrupt,
+) -> Result<Tree, String> {
     let mut found = scan::in_snapshot(snapshot, dataset).map_err(|problems| problems.join("; "))?;
     let root = snapshot.join(&dataset.path);
     let contents = read::read(&root, &mut found, dataset, Timestamp::now(), interrupt)?;

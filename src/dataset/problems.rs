@@ -5,14 +5,13 @@ const LISTED: usize = 5;
 
 /// A list of like problems that stays readable with thousands of them.
 #[derive(Default)]
-pub struct Problems {
+pub(super) struct Problems {
     list: Vec<String>,
     more: usize,
 }
 
 impl Problems {
-    /// One more.
-    pub fn push(&mut self, problem: String) {
+    pub(super) fn push(&mut self, problem: String) {
         match self.list.len() < LISTED {
             true => self.list.push(problem),
             false => self.more += 1,
@@ -20,7 +19,7 @@ impl Problems {
     }
 
     /// The first few, and how many more there were.
-    pub fn finish(mut self) -> Vec<String> {
+    pub(super) fn finish(mut self) -> Vec<String> {
         if self.more > 0 {
             self.list.push(format!("… and {} more", self.more));
         }

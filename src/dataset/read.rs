@@ -29,7 +29,7 @@ const MOST_WORKERS: usize = 8;
 
 /// What the files' contents showed.
 #[derive(Clone, Debug, Default)]
-pub struct Contents {
+pub(crate) struct Contents {
     /// Why the dataset is not whole.
     pub problems: Vec<String>,
     /// What is worth saying.
@@ -43,7 +43,7 @@ pub struct Contents {
 ///
 /// # Errors
 /// Where we were told to stop.
-pub fn read(
+pub(crate) fn read(
     root: &Path,
     found: &mut ScannedDataset,
     dataset: &Dataset,

@@ -27,8 +27,7 @@ const AOF_MANIFEST_MAX: u64 = 1 << 20;
 
 /// A dataset as the snapshot holds it.
 #[derive(Clone, Debug, Default)]
-pub struct ScannedDataset {
-    /// Its files.
+pub(crate) struct ScannedDataset {
     pub tree: Tree,
     /// What each regular file is to the server, in the order of [`Tree::files`].
     pub roles: Vec<Role>,
@@ -40,7 +39,7 @@ pub struct ScannedDataset {
 ///
 /// # Errors
 /// Everything that is wrong with it, a sentence each.
-pub fn examine(
+pub(crate) fn examine(
     snapshot: &Path,
     subvolume: &Path,
     mounts: &[PathBuf],
@@ -58,7 +57,10 @@ pub fn examine(
 ///
 /// # Errors
 /// Everything that is wrong with it, a sentence each.
-pub fn in_snapshot(snapshot: &Path, dataset: &Dataset) -> Result<ScannedDataset, Vec<String>> {
+pub(crate) fn in_snapshot(
+    snapshot: &Path,
+    dataset: &Dataset,
+) -> Result<ScannedDataset, Vec<String>> {
     inspect(snapshot, snapshot, Live::default(), dataset)
 }
 

@@ -9,7 +9,7 @@ use crate::tools::rclone::tuning::Files;
 
 /// Everything below a dataset's directory, that directory first, as path "".
 #[derive(Clone, Debug, Default)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// In the order of the walk.
     pub nodes: Vec<Node>,
     /// What is not stored, and why.
@@ -22,49 +22,42 @@ pub struct Tree {
 
 /// One file, directory or link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// Below the dataset.
+pub(crate) struct Node {
     pub path: Box<[u8]>,
     /// Permissions, with set-user-id and the like: 12 bits.
     pub mode: u32,
-    /// Owner.
     pub uid: u32,
-    /// Group.
     pub gid: u32,
     /// Seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
-    /// What it is.
     pub kind: NodeKind,
 }
 
 /// What a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeKind {
+pub(crate) enum NodeKind {
     /// A regular file of so many bytes; its MD5 once it was read.
     File {
-        /// In bytes.
         size: u64,
         /// Of the contents; `None` until they were read.
         md5: Option<[u8; 16]>,
     },
     /// A symbolic link and its target.
     Symlink(Box<[u8]>),
-    /// A directory.
     Directory,
 }
 
 /// Something that is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// Below the dataset; printable.
     pub path: String,
-    /// Why.
     pub why: String,
 }
 
 impl Tree {
     /// The regular files, with their sizes in bytes.
-    pub fn files(&self) -> impl Iterator<Item = (&Node, u64)> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Node, u64)> {
         self.nodes.iter().filter_map(|node| match node.kind {
             NodeKind::File { size, .. } => Some((node, size)),
             _ => None,
@@ -72,14 +65,14 @@ impl Tree {
     }
 
     /// How many files there are, and how large; rclone's flags follow from it.
-    pub fn sizes(&self) -> Files {
+    pub(crate) fn sizes(&self) -> Files {
         let mut all = Files::default();
         self.files().for_each(|(_, size)| all.add(size));
         all
     }
 
     /// How many files, and how many bytes in all.
-    pub fn totals(&self) -> (u64, u64) {
+    pub(crate) fn totals(&self) -> (u64, u64) {
         self.files().fold((0, 0), |(files, bytes), (_, size)| {
             (files + 1, u64::saturating_add(bytes, size))
         })
@@ -88,7 +81,7 @@ impl Tree {
 
 impl Node {
     /// The name without the directories.
-    pub fn basename(&self) -> &[u8] {
+    pub(crate) fn basename(&self) -> &[u8] {
         self.path
             .rsplit(|byte| *byte == b'/')
             .next()
@@ -96,7 +89,7 @@ impl Node {
     }
 
     /// The path of what is called `name` in this node's directory.
-    pub fn sibling(&self, name: &[u8]) -> Vec<u8> {
+    pub(crate) fn sibling(&self, name: &[u8]) -> Vec<u8> {
         let directory = self.path.len() - self.basename().len();
         [&self.path[..directory], name].concat()
     }

@@ -5,7 +5,7 @@
 
 mod file_system;
 mod reach;
-pub mod remote;
+pub(crate) mod remote;
 mod trust;
 
 use std::os::unix::fs::MetadataExt as _;
@@ -24,8 +24,7 @@ use crate::tools::{NotFound, export};
 /// How a prerequisite stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It holds.
+pub(crate) enum State {
     Ok,
     /// The run goes on, but somebody should look.
     Warning,
@@ -33,14 +32,12 @@ pub enum State {
     Unmet,
 }
 
-/// One prerequisite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What is asked for.
     pub what: String,
     /// Whether it is so.
     pub state: State,
-    /// What was found.
     pub found: String,
     /// What to do; absent where all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,8 +45,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// It holds.
-    pub fn ok(what: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(crate) fn ok(what: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             state: State::Ok,
@@ -59,7 +55,7 @@ impl Check {
     }
 
     /// It does not hold.
-    pub fn unmet(
+    pub(crate) fn unmet(
         what: impl Into<String>,
         found: impl Into<String>,
         remedy: impl Into<String>,
@@ -72,8 +68,7 @@ impl Check {
         }
     }
 
-    /// It holds badly.
-    pub fn warning(
+    pub(crate) fn warning(
         what: impl Into<String>,
         found: impl Into<String>,
         remedy: impl Into<String>,
@@ -86,8 +81,7 @@ impl Check {
 }
 
 /// What a run needs, had only by way of [`prepare`].
-pub struct Ready {
-    /// btrfs-progs.
+pub(crate) struct Ready {
     pub btrfs: Btrfs,
     /// rclone and the remote.
     pub rclone: Rclone,
@@ -96,7 +90,7 @@ pub struct Ready {
 }
 
 /// Looks at every prerequisite; with all of them met, there is a [`Ready`].
-pub fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
+pub(crate) fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
     let mut checks = Vec::new();
     let setpriv = tool(
         &mut checks,
@@ -162,7 +156,7 @@ pub fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
 ///
 /// # Errors
 /// What is missing, and the remedy.
-pub fn rclone(host: &Host) -> Result<Rclone, Vec<Check>> {
+pub(crate) fn rclone(host: &Host) -> Result<Rclone, Vec<Check>> {
     let mut checks = Vec::new();
     if let Some(source) = &host.config.source {
         trusted(&mut checks, "the configuration", source, host);
@@ -205,7 +199,7 @@ fn remote_at(host: &Host, program: PathBuf, setpriv: &Path) -> Option<Rclone> {
 }
 
 /// btrfs-progs alone, for commands that only look at snapshots.
-pub fn btrfs(host: &Host) -> Option<Btrfs> {
+pub(crate) fn btrfs(host: &Host) -> Option<Btrfs> {
     let mut checks = Vec::new();
     let setpriv = tool(&mut checks, "setpriv", &host.programs.setpriv, "", host)?;
     let program = tool(&mut checks, "btrfs", &host.programs.btrfs, "", host)?;
@@ -216,7 +210,7 @@ pub fn btrfs(host: &Host) -> Option<Btrfs> {
 }
 
 /// A timestamp that already has a snapshot. What the bucket holds of it, the run asks itself.
-pub fn taken_locally(host: &Host, timestamp: Timestamp) -> Option<Check> {
+pub(crate) fn taken_locally(host: &Host, timestamp: Timestamp) -> Option<Check> {
     let path = SnapshotName::of(&host.config.subvolume, timestamp).path(&host.config.snapshot_dir);
     path.symlink_metadata().is_ok().then(|| {
         Check::unmet(
@@ -357,6 +351,6 @@ fn credentials(checks: &mut Vec<Check>, host: &Host) {
 }
 
 /// What the export may call its object, for a person.
-pub fn export_object_pattern() -> String {
+pub(crate) fn export_object_pattern() -> String {
     format!("{}*{}", export::OBJECT_START, export::OBJECT_END)
 }

@@ -7,7 +7,7 @@ use nix::unistd::{getegid, geteuid, getgroups};
 
 /// The first thing on the way that is closed to this user; `None` where nothing is, and for root. Plain mode
 /// bits: an access control list may still open it.
-pub fn closed(path: &Path) -> Option<String> {
+pub(super) fn closed(path: &Path) -> Option<String> {
     let user = geteuid();
     if user.is_root() {
         return None;

@@ -19,7 +19,7 @@ const PROBE: &str = "check.probe";
 const RULE_RUNS: i64 = 3 * 24 * 60 * 60;
 
 /// rclone's version, asked with every argument that we are going to pass: an older one refuses some.
-pub fn version(host: &Host, rclone: &Rclone) -> Check {
+pub(crate) fn version(host: &Host, rclone: &Rclone) -> Check {
     let what = "rclone's version";
     let mut text = Vec::new();
     let mut take = |bytes: &[u8]| text.extend_from_slice(bytes);
@@ -70,7 +70,7 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
 }
 
 /// Lists, writes, reads back and deletes.
-pub fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
+pub(crate) fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> {
     let label = || Label::new(Step::Preflight);
     let mut checks = Vec::new();
     let folder = names::folder(&host.config.remote.prefix);

@@ -11,7 +11,7 @@ const MOST_LINKS: usize = 40;
 ///
 /// Every directory on the way counts, and every link's. A sticky directory that others may write (`/tmp`,
 /// `/nix/store`) is as good as its entries: only their owners can rename those.
-pub fn weakness(path: &Path) -> Option<String> {
+pub(super) fn weakness(path: &Path) -> Option<String> {
     let mut links = 0;
     let mut pending: Vec<PathBuf> = components(path);
     let mut at = PathBuf::from("/");

@@ -7,8 +7,7 @@ use std::fs;
 
 /// The capabilities that the work needs, by their number in capabilities(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// Read any file.
+pub(crate) enum Capability {
     DacReadSearch = 2,
     /// Snapshot a subvolume of another owner.
     Fowner = 3,
@@ -18,7 +17,7 @@ pub enum Capability {
 
 impl Capability {
     /// The name as capabilities(7) writes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DacReadSearch => "CAP_DAC_READ_SEARCH",
             Self::Fowner => "CAP_FOWNER",
@@ -35,25 +34,24 @@ impl Capability {
     }
 }
 
-/// One capability set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Set(u64);
+pub(crate) struct Set(u64);
 
 impl Set {
     /// Whether the set holds this capability.
-    pub fn has(self, capability: Capability) -> bool {
+    pub(crate) fn has(self, capability: Capability) -> bool {
         self.0 & (1 << capability as u32) != 0
     }
 
     /// Whether it holds none at all.
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
 /// Our sets, as /proc/self/status shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     /// What we may do.
     pub effective: Set,
     /// What a child gets without asking.
@@ -62,7 +60,7 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// Reads them; where /proc is missing, we hold none that we know of.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         fs::read_to_string("/proc/self/status")
             .map_or_else(|_| Self::default(), |text| Self::parse(&text))
     }
@@ -83,7 +81,7 @@ impl Capabilities {
 
 /// What a child may do beside its user's ordinary rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Privileges {
+pub(crate) enum Privileges {
     /// All that we hold: btrfs.
     All,
     /// These and no others: rclone reads every file, the export nothing.
@@ -91,7 +89,7 @@ pub enum Privileges {
 }
 
 /// The words for `setpriv`. As uid 0 they drop nothing: root's capabilities come from its user id.
-pub fn setpriv_words(privileges: Privileges, held: Capabilities) -> Vec<String> {
+pub(crate) fn setpriv_words(privileges: Privileges, held: Capabilities) -> Vec<String> {
     let Privileges::Only(wanted) = privileges else {
         return Vec::new();
     };

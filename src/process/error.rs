@@ -8,10 +8,9 @@ use nix::sys::signal::Signal;
 
 /// A child that failed, with what it said last.
 #[derive(Debug)]
-pub struct ChildError {
+pub(crate) struct ChildError {
     /// The tool's short name: `btrfs`, `rclone`, `export`.
     pub tool: String,
-    /// What happened.
     pub kind: Kind,
     /// The end of its stderr, redacted, at most [`super::TAIL_BYTES`].
     pub tail: String,
@@ -19,7 +18,7 @@ pub struct ChildError {
 
 /// What happened to a child.
 #[derive(Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// It could not be started.
     Spawn(io::Error),
     /// Waiting for it or reading from it failed.
@@ -36,7 +35,7 @@ pub enum Kind {
 
 impl ChildError {
     /// The exit code, where there is one.
-    pub fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         match self.kind {
             Kind::Exit(code) => Some(code),
             _ => None,
@@ -44,7 +43,7 @@ impl ChildError {
     }
 
     /// Whether it ended because we were told to stop.
-    pub fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         matches!(self.kind, Kind::Interrupted(_))
     }
 }

@@ -10,12 +10,9 @@ use std::sync::mpsc::SyncSender;
 /// The longest line that is kept whole. A listed object has a name of at most 1,024 bytes.
 const MAX_LINE: usize = 64 * 1024;
 
-/// Selector pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
@@ -24,14 +21,11 @@ pub(super) enum Stream {
 pub(super) enum Message {
     /// A line, without its line feed.
     Line {
-        /// From where.
         stream: Stream,
-        /// The line.
         bytes: Vec<u8>,
         /// Whether its end is missing.
         cut: bool,
     },
-    /// A piece.
     Bytes(Vec<u8>),
 }
 

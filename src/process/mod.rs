@@ -4,11 +4,11 @@
 //! belongs to the thread that spawned, so that thread also waits: a thread that returned early would kill
 //! its own child.
 
-pub mod capabilities;
+pub(crate) mod capabilities;
 mod error;
 mod lines;
 mod output;
-pub mod quote;
+pub(crate) mod quote;
 mod watch;
 
 use std::ffi::{OsStr, OsString};
@@ -20,8 +20,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use capabilities::{Capabilities, Capability, Privileges};
-pub use error::{ChildError, Kind};
+pub(crate) use capabilities::{Capabilities, Capability, Privileges};
+pub(crate) use error::{ChildError, Kind};
 
 use crate::interrupt::Interrupt;
 use crate::secrets::Redactor;
@@ -31,19 +31,18 @@ use output::OutputSink;
 use watch::Watch;
 
 /// How much of a child's stderr an error carries.
-pub const TAIL_BYTES: usize = 2048;
+pub(crate) const TAIL_BYTES: usize = 2048;
 /// What a line of a tool's log means.
-pub enum LogLine {
+pub(crate) enum LogLine {
     /// A message, and how bad the tool says it is.
     Text(log::Level, String),
     /// How far a transfer is.
     Transfer(Transfer),
-    /// Nothing worth telling.
     Nothing,
 }
 
 /// Where a child's stdout goes.
-pub enum Stdout<'j> {
+pub(crate) enum Stdout<'j> {
     /// Into the log, like stderr.
     Log,
     /// To this function, a line at a time, without the line feed.
@@ -53,14 +52,13 @@ pub enum Stdout<'j> {
 }
 
 /// One child to run.
-pub struct Job<'j> {
+pub(crate) struct Job<'j> {
     /// Short name, for messages.
     pub tool: &'static str,
     /// Whose work it is.
     pub label: Label,
     /// Program (absolute) and arguments. Its environment is ignored.
     pub command: Command,
-    /// The whole environment.
     pub env: Vec<(OsString, OsString)>,
     /// What it may do.
     pub privileges: Privileges,
@@ -80,7 +78,7 @@ pub struct Job<'j> {
 
 impl<'j> Job<'j> {
     /// A job with an empty environment, all privileges, no deadline, and its output in the log.
-    pub fn new(tool: &'static str, label: Label, command: Command) -> Self {
+    pub(crate) fn new(tool: &'static str, label: Label, command: Command) -> Self {
         let understand = |line: &str| LogLine::Text(log::Level::Info, line.to_owned());
         Self {
             tool,
@@ -98,10 +96,8 @@ impl<'j> Job<'j> {
     }
 }
 
-/// Runs children.
 #[derive(Clone)]
-pub struct Runner {
-    /// `setpriv`, absolute.
+pub(crate) struct Runner {
     pub setpriv: PathBuf,
     /// What we hold ourselves.
     pub capabilities: Capabilities,
@@ -109,13 +105,12 @@ pub struct Runner {
     pub interrupt: Interrupt,
     /// Takes secrets out of what children print.
     pub redactor: Redactor,
-    /// Hears what happens.
     pub sink: Arc<dyn Fn(Event) + Send + Sync>,
 }
 
 impl Runner {
     /// The command line that would run, `setpriv` included.
-    pub fn words(&self, command: &Command, privileges: Privileges) -> Vec<OsString> {
+    pub(crate) fn words(&self, command: &Command, privileges: Privileges) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![
             self.setpriv.clone().into(),
             "--pdeathsig".into(),
@@ -139,7 +134,7 @@ impl Runner {
     ///
     /// # Errors
     /// Anything but exit code 0, see [`Kind`].
-    pub fn run(&self, job: Job<'_>) -> Result<Transfer, ChildError> {
+    pub(crate) fn run(&self, job: Job<'_>) -> Result<Transfer, ChildError> {
         let line = quote::line(iter::once(job.command.get_program()).chain(job.command.get_args()));
         let line = self.redactor.redact(&line).into_owned();
         let fail = |kind, tail| ChildError {

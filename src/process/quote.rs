@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 /// One word. What is not UTF-8 is written with `$'\xNN'`, which bash and zsh read.
-pub fn word(word: &OsStr) -> String {
+pub(crate) fn word(word: &OsStr) -> String {
     let bytes = word.as_bytes();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(byte);
     if !bytes.is_empty() && bytes.iter().all(plain) {
@@ -30,7 +30,7 @@ pub fn word(word: &OsStr) -> String {
 }
 
 /// All the words, with blanks between.
-pub fn line<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> String {
+pub(crate) fn line<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> String {
     words.into_iter().map(word).collect::<Vec<_>>().join(" ")
 }
 

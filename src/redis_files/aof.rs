@@ -10,7 +10,7 @@ const LINE_MAX: usize = 1024;
 
 /// What a file is to the AOF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The state that the increments start from; at most one, and loaded first.
     Base,
     /// Commands since then, in the order of their numbers.
@@ -22,25 +22,24 @@ pub enum Kind {
 
 /// One line of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The file's name, in the manifest's directory; never a path.
     pub name: Vec<u8>,
     /// Its number, from 1; bases and increments are numbered apart.
     pub seq: u64,
-    /// What it is.
     pub kind: Kind,
 }
 
 impl Entry {
     /// Whether the server refuses to start without this file.
-    pub fn must_exist(&self) -> bool {
+    pub(crate) fn must_exist(&self) -> bool {
         self.kind != Kind::History
     }
 }
 
 /// A manifest, in the order of its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// At least one file.
     pub files: Vec<Entry>,
 }
@@ -52,7 +51,7 @@ impl Manifest {
     /// Whatever makes a server refuse it, with the line (from 1): no lines, a line that is blank,
     /// too long or without its newline, a bad pair, number, type or name, a second base, an
     /// increment whose number is not above the one before it.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         let mut files: Vec<Entry> = Vec::new();
         let mut last_seq = 0;
         for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
@@ -85,13 +84,13 @@ impl Manifest {
     }
 
     /// The increment that the server was appending to.
-    pub fn last_increment(&self) -> Option<&Entry> {
+    pub(crate) fn last_increment(&self) -> Option<&Entry> {
         self.files.iter().rfind(|file| file.kind == Kind::Increment)
     }
 
     /// Each file with its role. A base named `.rdb` is an RDB through and through; one that has no
     /// increment after it may have a torn tail; what is history is judged by its name alone.
-    pub fn roles(&self) -> impl Iterator<Item = (&Entry, Role)> {
+    pub(crate) fn roles(&self) -> impl Iterator<Item = (&Entry, Role)> {
         let last = self.last_increment();
         self.files.iter().map(move |file| {
             let role = match file.kind {

@@ -5,7 +5,7 @@
 //! not parsed: its checksum covers everything, whatever the format version and the modules
 //! (FalkorDB's graphs), and a parser would refuse the next version of either.
 
-pub mod aof;
+pub(crate) mod aof;
 mod aux_fields;
 mod commands;
 mod rdb;
@@ -13,12 +13,11 @@ mod words;
 
 use self::{aux_fields::Header, commands::Commands, rdb::Rdb};
 
-/// `REDIS0011`, `VALKEY080`.
 const MAGIC_LEN: usize = 9;
 
 /// What a file is to the server, which decides how it is inspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// A dump: complete, with its checksum, or a problem.
     Rdb,
     /// The commands an AOF starts with. Where they follow an RDB preamble (servers before 7.0 wrote
@@ -41,7 +40,7 @@ pub enum Role {
 impl Role {
     /// The role of a file that no AOF manifest names; for the others see [`aof::Manifest::roles`].
     /// `*.incr.aof` and `*.base.aof` are plain here: no server loads them without a manifest.
-    pub fn of(basename: &[u8]) -> Self {
+    pub(crate) fn of(basename: &[u8]) -> Self {
         let ends = |suffix: &str| basename.ends_with(suffix.as_bytes());
         if ends(".rdb") {
             Self::Rdb
@@ -59,7 +58,7 @@ impl Role {
 /// `temp-<pid>.rdb`, `temp-<time>.<pid>.rdb` (a replica's), `temp-rewriteaof-<pid>.aof`,
 /// `temp-rewriteaof-bg-<pid>.aof` and `temp-<any>.manifest`. Nothing else: a name that merely
 /// resembles these is somebody's file.
-pub fn is_scratch(basename: &[u8]) -> bool {
+pub(crate) fn is_scratch(basename: &[u8]) -> bool {
     let Some(rest) = basename.strip_prefix(b"temp-") else {
         return false;
     };
@@ -78,7 +77,7 @@ pub fn is_scratch(basename: &[u8]) -> bool {
 
 /// What the bytes of one file showed. The texts name no file; the caller does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Why the file is not whole. Any one of them makes the dataset bad.
     pub problems: Vec<String>,
     /// What is worth saying of a file that may be stored.
@@ -91,7 +90,7 @@ pub struct Finding {
 }
 
 /// Inspects one file in one pass; feed it the file's bytes in order, in chunks of any size.
-pub struct Inspector(State);
+pub(crate) struct Inspector(State);
 
 enum State {
     /// Fewer bytes so far than an RDB's magic has.
@@ -114,7 +113,7 @@ const MANIFEST_MAX: usize = 1 << 20;
 
 impl Inspector {
     /// An inspector of a file in this role.
-    pub fn new(role: Role) -> Self {
+    pub(crate) fn new(role: Role) -> Self {
         Self(match role {
             Role::Rdb => State::Rdb(Box::default()),
             Role::AofIncrement { last } => State::commands(last),
@@ -127,7 +126,7 @@ impl Inspector {
     }
 
     /// Takes the file's next bytes.
-    pub fn feed(&mut self, mut chunk: &[u8]) {
+    pub(crate) fn feed(&mut self, mut chunk: &[u8]) {
         if let State::Undecided(role, head) = &mut self.0 {
             let (taken, rest) = chunk.split_at(chunk.len().min(MAGIC_LEN - head.len()));
             head.extend_from_slice(taken);
@@ -142,7 +141,7 @@ impl Inspector {
     }
 
     /// The verdict, after the last byte.
-    pub fn finish(self) -> Finding {
+    pub(crate) fn finish(self) -> Finding {
         match self.0 {
             State::Undecided(role, head) => {
                 let mut state = State::decide(role, &head);

@@ -11,7 +11,7 @@ use crate::step::timer::StepDuration;
 use crate::timestamp::Timestamp;
 
 /// The whole file, in the text exposition format (version 0.0.4).
-pub fn text(report: &Report<'_>) -> String {
+pub(super) fn text(report: &Report<'_>) -> String {
     let mut out = String::new();
     let mut gauge = |name: &str, help: &str, rows: &[(String, f64)]| {
         if rows.is_empty() {
@@ -180,7 +180,6 @@ pub fn text(report: &Report<'_>) -> String {
     out
 }
 
-/// A label's value.
 fn escape(text: &str) -> String {
     text.replace('\\', r"\\")
         .replace('"', "\\\"")

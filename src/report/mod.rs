@@ -26,24 +26,18 @@ use crate::timestamp::Timestamp;
 use crate::ui::logging::{self, VERDICT_ID};
 
 /// Ours have some KiB; what is cut here is none that we wrote.
-pub const LARGEST_STATE: u64 = 16 << 20;
+pub(crate) const LARGEST_STATE: u64 = 16 << 20;
 
 /// What the state file and `run --json` hold.
 #[derive(Debug, Serialize)]
-pub struct Report<'a> {
-    /// The format's version.
+pub(crate) struct Report<'a> {
     pub schema: u32,
-    /// `opencode-backup <version>`.
     pub tool: &'static str,
-    /// Selector host.
     pub host: &'a str,
-    /// Selector run.
     pub timestamp: Timestamp,
     /// When it ended, RFC 3339.
     pub finished: String,
-    /// The exit code.
     pub exit_code: u8,
-    /// What it means.
     pub meaning: &'static str,
     /// The first stage that failed.
     pub failed_step: Option<Step>,
@@ -55,11 +49,8 @@ pub struct Report<'a> {
     pub unmet: Vec<&'a Check>,
     /// The snapshot, if one was taken.
     pub snapshot: Option<&'a SnapshotRecord>,
-    /// The datasets.
     pub datasets: &'a [DatasetOutcome],
-    /// The export.
     pub export: Option<&'a ExportRecord>,
-    /// What retention did.
     pub retention: Option<&'a Pruned>,
     /// How many local snapshots there are.
     pub snapshots: Option<u64>,
@@ -76,23 +67,18 @@ pub struct Report<'a> {
 
 /// A run that failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LastFailure {
-    /// Selector.
+pub(crate) struct LastFailure {
     pub timestamp: Timestamp,
-    /// Where.
     pub step: String,
 }
 
 /// What is read back of a state file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Last {
-    /// Selector run.
+pub(crate) struct Last {
     pub timestamp: Timestamp,
-    /// Its exit code.
     pub exit_code: u8,
     /// The first stage that failed.
     pub failed_step: Option<String>,
-    /// Its verdict.
     pub verdict: String,
     /// The last run with exit code 0.
     #[serde(default)]
@@ -104,7 +90,7 @@ pub struct Last {
 
 impl<'a> Report<'a> {
     /// What an outcome comes to.
-    pub fn new(host: &'a Host, timestamp: Timestamp, outcome: &'a Outcome) -> Self {
+    pub(crate) fn new(host: &'a Host, timestamp: Timestamp, outcome: &'a Outcome) -> Self {
         let exit = exit_code(outcome);
         let unmet = match &outcome.refused {
             Some(Refused::Unmet(checks)) => checks
@@ -162,8 +148,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Says it.
-    pub fn announce(&self) {
+    pub(crate) fn announce(&self) {
         let level = match (self.exit_code, self.warnings.is_empty()) {
             (0, true) => Level::Info,
             (0, false) => Level::Warn,
@@ -187,7 +172,7 @@ impl<'a> Report<'a> {
 
     /// Writes the state file, and the metrics where they are wanted. That one cannot be written loses no backup: a
     /// warning.
-    pub fn save(&self, config: &crate::config::Report) {
+    pub(crate) fn save(&self, config: &crate::config::Report) {
         save_state(&config.state_file, self);
         if let Some(textfile) = &config.textfile {
             let written = replace(textfile, &metrics::text(self));
@@ -235,14 +220,14 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 impl Last {
     /// What the run before wrote; `None` where there is nothing that can be understood.
-    pub fn read(path: &Path) -> Option<Self> {
+    pub(crate) fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&small_file::read(path, LARGEST_STATE).ok()?).ok()
     }
 }
 
 /// A configuration that cannot be read: which state file it names cannot be known, so the usual one is written
 /// where its folder is there.
-pub fn announce_refused(timestamp: Timestamp, text: &str) {
+pub(crate) fn announce_refused(timestamp: Timestamp, text: &str) {
     let verdict = format!(
         "no backup was made (exit code {}: {}): {text}",
         Exit::Usage.code(),
@@ -266,7 +251,7 @@ pub fn announce_refused(timestamp: Timestamp, text: &str) {
 }
 
 /// Something that nobody foresaw, wherever it happened.
-pub fn announce_unexpected(text: &str) {
+pub(crate) fn announce_unexpected(text: &str) {
     log!(
         Level::Error,
         message_id = VERDICT_ID, exit_code = Exit::Unexpected.code(), step = "report";

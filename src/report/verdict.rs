@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 use crate::ui::{Bytes, counted};
 
 /// The first stage that failed.
-pub fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {
+pub(super) fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {
     let dataset = || {
         outcome
             .datasets
@@ -32,8 +32,7 @@ pub fn failed_step(exit: Exit, outcome: &Outcome) -> Option<Step> {
     }
 }
 
-/// The verdict.
-pub fn sentence(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
+pub(super) fn sentence(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> String {
     let mut parts = Vec::new();
     match &outcome.refused {
         Some(Refused::Locked) => parts.push(
@@ -176,7 +175,7 @@ impl<'a> Told<'a> {
 }
 
 /// What somebody should look at, though it failed nothing.
-pub fn warnings(outcome: &Outcome) -> Vec<String> {
+pub(super) fn warnings(outcome: &Outcome) -> Vec<String> {
     let mut warnings = outcome.warnings.clone();
     for dataset in &outcome.datasets {
         warnings.extend(

@@ -33,7 +33,7 @@ const S_ISGID: u32 = 0o2000;
 ///
 /// # Errors
 /// Where something cannot be read or removed, or we were told to stop.
-pub fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Result<Vec<String>> {
+pub(super) fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Result<Vec<String>> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let work = || {
@@ -99,7 +99,7 @@ fn digest(path: &Path, buffer: &mut [u8], interrupt: &Interrupt) -> io::Result<(
 ///
 /// # Errors
 /// Where something cannot be removed.
-pub fn remove_strangers(directory: &Path, tree: &Tree) -> Result<Vec<String>> {
+pub(super) fn remove_strangers(directory: &Path, tree: &Tree) -> Result<Vec<String>> {
     let nodes = tree.nodes.iter();
     let known: HashMap<&[u8], &NodeKind> = nodes.map(|node| (&*node.path, &node.kind)).collect();
     let mut strangers = Vec::new();
@@ -153,13 +153,13 @@ fn fits(known: &NodeKind, found: FileType) -> bool {
 
 /// How many owners could not be set, since we are not root, or not everybody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unowned(pub u64);
+pub(super) struct Unowned(pub u64);
 
 /// Directories, links, owners, modes and times, as the manifest has them.
 ///
 /// # Errors
 /// Where the file system refuses, but for owners that only root may set: those are counted.
-pub fn finish(directory: &Path, tree: &Tree) -> Result<Unowned> {
+pub(super) fn finish(directory: &Path, tree: &Tree) -> Result<Unowned> {
     let mut unowned = Unowned::default();
     for node in &tree.nodes {
         let path = directory.join(OsStr::from_bytes(&node.path));

@@ -23,7 +23,7 @@ const PIECE: u64 = 32 << 20;
 ///
 /// # Errors
 /// What rclone said.
-pub fn from_bucket(
+pub(super) fn from_bucket(
     rclone: &Rclone,
     name: &str,
     tree: &Tree,
@@ -41,7 +41,12 @@ pub fn from_bucket(
 ///
 /// # Errors
 /// Where a file cannot be copied.
-pub fn from_snapshot(from: &Path, tree: &Tree, into: &Path, interrupt: &Interrupt) -> Result<()> {
+pub(super) fn from_snapshot(
+    from: &Path,
+    tree: &Tree,
+    into: &Path,
+    interrupt: &Interrupt,
+) -> Result<()> {
     for node in &tree.nodes {
         interrupt.check()?;
         let (source, target) = (
@@ -89,7 +94,7 @@ fn copy(source: &Path, target: &Path, interrupt: &Interrupt) -> Result<()> {
 ///
 /// # Errors
 /// Where something cannot be changed.
-pub fn prepare(into: &Path) -> Result<()> {
+pub(super) fn prepare(into: &Path) -> Result<()> {
     fs::create_dir_all(into).with_context(|| format!("making {}", into.display()))?;
     open(into)
 }
@@ -98,7 +103,7 @@ pub fn prepare(into: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Where something cannot be changed.
-pub fn open(directory: &Path) -> Result<()> {
+pub(super) fn open(directory: &Path) -> Result<()> {
     allow(directory, 0o700)?;
     for entry in
         fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?

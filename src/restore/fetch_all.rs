@@ -18,7 +18,7 @@ const MOST_COPIED: usize = 8;
 
 /// Fetches all parts side by side, as a run stores them, and checks each when it is there; what arrived damaged is
 /// fetched once more.
-pub fn fetch_all(
+pub(super) fn fetch_all(
     host: &Host,
     rclone: Option<&Rclone>,
     parts: &[DatasetRestore],

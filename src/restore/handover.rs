@@ -30,7 +30,7 @@ const PUT_IN_PLACE: &str = r#"put_in_place() {
 }"#;
 
 /// All of it, a command a line.
-pub fn handover(
+pub(crate) fn handover(
     host: &Host,
     timestamp: Timestamp,
     parts: &[DatasetRestore],

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use log::{info, warn};
 
-pub use handover::handover;
-pub use stage::Destination;
+pub(crate) use handover::handover;
+pub(crate) use stage::Destination;
 
 use crate::dataset::Tree;
 use crate::host::Host;
@@ -24,28 +24,25 @@ use crate::tools::rclone::Rclone;
 use crate::ui::{Bytes, counted};
 
 /// A dataset that is to come back.
-pub struct DatasetRestore {
+pub(crate) struct DatasetRestore {
     /// Its name, and that of its directory.
     pub name: String,
     /// Its files, each with its MD5.
     pub tree: Tree,
-    /// Where they are.
     pub source: Source,
 }
 
 /// Where a dataset is restored from.
-pub enum Source {
-    /// Below this prefix.
+pub(crate) enum Source {
     Bucket(String),
     /// In this directory of a snapshot.
     Snapshot(PathBuf),
 }
 
 /// Why nothing was put in place.
-pub enum Failure {
+pub(crate) enum Failure {
     /// What is stored is not what the manifest says.
     Difference(String),
-    /// Something else.
     Other(anyhow::Error),
 }
 
@@ -55,9 +52,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// What was restored.
-pub struct Restored {
-    /// Number of files.
+pub(crate) struct Restored {
     pub files: u64,
     /// Their sizes in all.
     pub bytes: u64,
@@ -69,7 +64,7 @@ pub struct Restored {
 ///
 /// # Errors
 /// Why nothing was put in place. What was fetched stays in the stage, for a second call to go on from.
-pub fn restore(
+pub(crate) fn restore(
     host: &Host,
     rclone: Option<&Rclone>,
     parts: &[DatasetRestore],
@@ -123,7 +118,7 @@ pub fn restore(
 }
 
 /// Opens what a restore closed: who is not root cannot remove what is in a directory that he may not write.
-pub fn make_removable(directory: &Path) {
+pub(crate) fn make_removable(directory: &Path) {
     // A check command may have put a link in its place.
     if !fs::symlink_metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
         return;
@@ -143,7 +138,7 @@ fn sync(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Where one is not in it.
-pub fn parts_of(
+pub(crate) fn parts_of(
     manifest: crate::bucket::manifest::Stored,
     wanted: &[crate::config::DatasetName],
     timestamp: Timestamp,
@@ -196,7 +191,7 @@ pub fn parts_of(
 ///
 /// # Errors
 /// Where a dataset is not in it.
-pub fn parts_of_snapshot(
+pub(crate) fn parts_of_snapshot(
     host: &Host,
     snapshot: &Path,
     wanted: &[crate::config::DatasetName],

@@ -23,8 +23,7 @@ const MOVING: &str = ".moving";
 
 /// A directory that may be restored into.
 #[derive(Clone, Debug)]
-pub struct Destination {
-    /// The directory.
+pub(crate) struct Destination {
     pub path: PathBuf,
     /// Where it is made ready.
     pub stage: PathBuf,
@@ -38,7 +37,7 @@ impl Destination {
     ///
     /// # Errors
     /// Why not this one, and which would do.
-    pub fn new(path: &Path, timestamp: Timestamp, config: &Config) -> Result<Self> {
+    pub(crate) fn new(path: &Path, timestamp: Timestamp, config: &Config) -> Result<Self> {
         let name = path.file_name().with_context(|| {
             format!("{} has no name: give a directory below it", path.display())
         })?;
@@ -102,12 +101,12 @@ impl Destination {
     }
 
     /// Whether an interrupted restore of the same backup left something to go on from.
-    pub fn resumes(&self) -> bool {
+    pub(crate) fn resumes(&self) -> bool {
         self.stage.is_dir()
     }
 
     /// Whether some of its parts have moved up, and not all of them.
-    pub fn is_half_placed(&self) -> bool {
+    pub(crate) fn is_half_placed(&self) -> bool {
         self.inside && self.stage.join(MOVING).exists()
     }
 
@@ -115,7 +114,7 @@ impl Destination {
     ///
     /// # Errors
     /// How much there is, and how much it takes.
-    pub fn check_room(&self, bytes: u64) -> Result<()> {
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<()> {
         let at = self.stage.parent().unwrap_or(Path::new("/"));
         let there = match self.is_half_placed() {
             // The stage is in it.
@@ -139,7 +138,7 @@ impl Destination {
     ///
     /// # Errors
     /// Where it cannot be made, or the directory got other contents in the meantime.
-    pub fn open_stage(&self, parts: &[&str]) -> Result<Flock<File>> {
+    pub(crate) fn open_stage(&self, parts: &[&str]) -> Result<Flock<File>> {
         self.make_stage()?;
         let lock = self.lock_stage()?;
         let moving = self.stage.join(MOVING);
@@ -214,7 +213,7 @@ impl Destination {
     ///
     /// # Errors
     /// Where that fails; the stage is then still whole.
-    pub fn put_in_place(&self) -> Result<()> {
+    pub(crate) fn put_in_place(&self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         let placing = || {
             format!(

@@ -28,7 +28,7 @@ const UNDER_WAY: i64 = 24 * 60 * 60;
 const BATCH: usize = 64;
 
 /// The bucket's backups, as far as their deletion is concerned.
-pub struct Expiry<'a> {
+pub(crate) struct Expiry<'a> {
     host: &'a Host,
     rclone: &'a Rclone,
     /// Whose a backup is and what belongs to it, where that was read.
@@ -51,7 +51,7 @@ impl<'a> Expiry<'a> {
     ///
     /// # Errors
     /// Where the bucket cannot be read.
-    pub fn look(
+    pub(crate) fn look(
         host: &'a Host,
         rclone: &'a Rclone,
         marks: &Remote,
@@ -294,7 +294,7 @@ impl<'a> Expiry<'a> {
     ///
     /// # Errors
     /// Where it will not go.
-    pub fn delete(&self, timestamp: Timestamp) -> Result<()> {
+    pub(crate) fn delete(&self, timestamp: Timestamp) -> Result<()> {
         let label = || Label::new(Step::Retention);
         let prefix = &self.host.config.remote.prefix;
         let known = self
@@ -333,7 +333,7 @@ impl<'a> Expiry<'a> {
     }
 
     /// Deletes what the rows say; one that will not go does not stop the others.
-    pub fn carry_out(&self, rows: &[Row]) -> (u64, Vec<String>) {
+    pub(crate) fn carry_out(&self, rows: &[Row]) -> (u64, Vec<String>) {
         let (mut deleted, mut failed) = (0, Vec::new());
         for row in rows.iter().filter(|row| row.delete.is_some()) {
             if let Some(signal) = self.host.interrupt.signal() {

@@ -1,19 +1,17 @@
 //! What is deleted, here and in the bucket.
 
-pub mod bucket;
+pub(crate) mod bucket;
 mod policy;
-pub mod snapshots;
+pub(crate) mod snapshots;
 
 use serde::Serialize;
 
-pub use policy::*;
+pub(crate) use policy::*;
 
-/// What retention did.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Pruned {
+pub(crate) struct Pruned {
     /// Every candidate, with its reason.
     pub rows: Vec<Row>,
-    /// How many went.
     pub deleted: u64,
     /// The same for the bucket, where `remote_days` is set.
     pub remote_rows: Vec<Row>,

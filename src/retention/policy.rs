@@ -9,14 +9,14 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::config::Retention;
-pub use crate::snapshots::{Candidate, Ownership};
+pub(crate) use crate::snapshots::{Candidate, Ownership};
 use crate::timestamp::Timestamp;
 
 const DAY: i64 = 24 * 60 * 60;
 
 /// How long, and how many at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// What is older than so many days goes …
     pub days: u32,
     /// … but never the newest so many.
@@ -24,8 +24,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// For snapshots.
-    pub fn local(retention: Retention) -> Self {
+    pub(crate) fn local(retention: Retention) -> Self {
         Self {
             days: retention.days.get(),
             min_keep: retention.min_keep.get(),
@@ -33,7 +32,7 @@ impl Policy {
     }
 
     /// For the bucket; `None` where it is never pruned.
-    pub fn remote(retention: Retention) -> Option<Self> {
+    pub(crate) fn remote(retention: Retention) -> Option<Self> {
         Some(Self {
             days: retention.remote_days?.get(),
             min_keep: retention.remote_min_keep.get(),
@@ -41,31 +40,27 @@ impl Policy {
     }
 
     /// What is older than this is too old.
-    pub fn horizon(self, now: Timestamp) -> i64 {
+    pub(crate) fn horizon(self, now: Timestamp) -> i64 {
         now.unix().saturating_sub(i64::from(self.days) * DAY)
     }
 }
 
-/// One candidate's fate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
-    /// The name.
+pub(crate) struct Row {
     pub name: String,
     /// The time in it.
     pub timestamp: Timestamp,
     /// The subvolume's id, where it goes.
     pub delete: Option<u64>,
-    /// Why.
     pub reason: Reason,
 }
 
 /// Why something goes or stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
+pub(crate) enum Reason {
     /// Past the retention's days, and nothing else keeps it.
     Expired,
-    /// Not old enough.
     Young,
     /// Among the newest that are always kept.
     AmongNewest,
@@ -73,7 +68,6 @@ pub enum Reason {
     NewestCommitted,
     /// Its time is yet to come.
     Future,
-    /// Not ours.
     Foreign(String),
 }
 
@@ -90,8 +84,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decides, newest first.
-pub fn plan(
+pub(crate) fn plan(
     candidates: &[Candidate],
     committed: &BTreeSet<Timestamp>,
     policy: Policy,

@@ -17,7 +17,7 @@ use crate::tools::btrfs::{Btrfs, Subvolume};
 ///
 /// # Errors
 /// Where the snapshots cannot be looked at.
-pub fn plan_local(
+pub(crate) fn plan_local(
     host: &Host,
     btrfs: &Btrfs,
     subvolume: &Subvolume,
@@ -40,7 +40,7 @@ pub fn plan_local(
 }
 
 /// Deletes what the rows say. One that will not go does not stop the others.
-pub fn local(host: &Host, btrfs: &Btrfs, subvolume: &Subvolume, rows: Vec<Row>) -> Pruned {
+pub(crate) fn local(host: &Host, btrfs: &Btrfs, subvolume: &Subvolume, rows: Vec<Row>) -> Pruned {
     let foreign = rows
         .iter()
         .filter(|row| matches!(row.reason, Reason::Foreign(_)))

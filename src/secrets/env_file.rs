@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, fmt, mem};
 
 /// What an environment file assigns. Deliberately without `Debug`.
-pub struct EnvFile {
+pub(super) struct EnvFile {
     /// Name to value; of several assignments to one name the last one holds.
     pub vars: BTreeMap<String, String>,
     /// Lines (from 1) that assign nothing though they are neither blank nor comments: they have no
@@ -22,7 +22,7 @@ pub struct EnvFile {
 
 /// Why systemd would not start a unit with this file. Names a line, never its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(super) struct Problem {
     /// The line, from 1, on which the assignment begins.
     pub line: usize,
     what: &'static str,
@@ -64,7 +64,7 @@ struct Assignment {
 /// # Errors
 /// A NUL byte anywhere, or a name or value that is not UTF-8 or holds a Unicode noncharacter:
 /// systemd then refuses the file, and the unit with it. A comment may hold any other byte.
-pub fn parse(text: &[u8]) -> Result<EnvFile, Problem> {
+pub(super) fn parse(text: &[u8]) -> Result<EnvFile, Problem> {
     let mut file = EnvFile {
         vars: BTreeMap::new(),
         ignored: Vec::new(),

@@ -14,9 +14,8 @@ use crate::secrets::{Redactor, Secret};
 use crate::small_file;
 
 /// The key's id, as Backblaze calls it.
-pub const KEY_ID: &str = "B2_KEY_ID";
-/// The key.
-pub const APP_KEY: &str = "B2_APP_KEY";
+pub(crate) const KEY_ID: &str = "B2_KEY_ID";
+pub(crate) const APP_KEY: &str = "B2_APP_KEY";
 /// The file's name among systemd's credentials.
 const CREDENTIAL: &str = "opencode.env";
 /// Words in the name of a variable whose value is kept out of every log; between underscores, so that
@@ -45,14 +44,12 @@ const LARGEST: u64 = 1 << 20;
 const SHORTEST: usize = 8;
 
 /// The environment that we were started with.
-pub type Environment = BTreeMap<OsString, OsString>;
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
 /// The keys, and what else their file says.
 #[derive(Clone)]
-pub struct Credentials {
-    /// `B2_KEY_ID`.
+pub(crate) struct Credentials {
     pub key_id: Secret,
-    /// `B2_APP_KEY`.
     pub app_key: Secret,
     /// Where they were found, for a person.
     pub origin: String,
@@ -66,7 +63,7 @@ pub struct Credentials {
 ///
 /// # Errors
 /// A sentence that says where they were looked for, or which half is missing, and what to do.
-pub fn find(
+pub(crate) fn find(
     environment: &Environment,
     flag: Option<&Path>,
     configured: &Path,
@@ -170,7 +167,7 @@ fn pair(
 }
 
 /// A redactor for the keys and for every other variable whose name says that it is a secret.
-pub fn redactor(environment: &Environment, credentials: Option<&Credentials>) -> Redactor {
+pub(crate) fn redactor(environment: &Environment, credentials: Option<&Credentials>) -> Redactor {
     let mut secrets: Vec<String> = Vec::new();
     let mut consider = |name: &str, value: &str| {
         let name = name.to_ascii_uppercase();

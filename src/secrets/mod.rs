@@ -4,5 +4,5 @@ mod env_file;
 mod keys;
 mod redaction;
 
-pub use keys::{APP_KEY, Credentials, Environment, KEY_ID, find, redactor};
-pub use redaction::{Redactor, Secret};
+pub(crate) use keys::{APP_KEY, Credentials, Environment, KEY_ID, find, redactor};
+pub(crate) use redaction::{Redactor, Secret};

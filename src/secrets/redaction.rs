@@ -16,30 +16,29 @@ const SHORTEST_LINE: usize = 8;
 
 /// A value that must never be printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
-    /// Wraps a value.
-    pub fn new(value: impl Into<String>) -> Self {
+    pub(crate) fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
     /// The value, for the environment of a child and nothing else.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
 
 /// Takes secrets out of text, in every form in which a tool may print them.
 #[derive(Clone, Default)]
-pub struct Redactor {
+pub(crate) struct Redactor {
     /// Longest first, so that a secret that contains another one goes as a whole.
     needles: Vec<String>,
 }
 
 impl Redactor {
     /// A redactor for these values; empty ones are ignored.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut needles = Vec::new();
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             needles.extend(forms(secret));
@@ -56,7 +55,7 @@ impl Redactor {
     }
 
     /// The text without the secrets.
-    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut out = Cow::Borrowed(text);
         for needle in &self.needles {
             if out.contains(needle.as_str()) {
@@ -67,7 +66,7 @@ impl Redactor {
     }
 
     /// Length in bytes of the longest form: how much of a cut line's end may be the half of a secret.
-    pub fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         self.needles.first().map_or(0, String::len)
     }
 }

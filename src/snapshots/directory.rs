@@ -20,8 +20,7 @@ use crate::tools::btrfs::{Btrfs, Listed, SUBVOLUME_ROOT, Subvolume};
 
 /// A snapshot, or a backup in the bucket, that may be ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// The name.
+pub(crate) struct Candidate {
     pub name: String,
     /// The time in it.
     pub timestamp: Timestamp,
@@ -33,7 +32,7 @@ pub struct Candidate {
 
 /// Whether a candidate is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ownership {
+pub(crate) enum Ownership {
     /// A read-only snapshot of our subvolume with this id; a backup of this host in the bucket, with 0.
     Ours(u64),
     /// Something else, and why: never touched.
@@ -47,7 +46,7 @@ const WRITABLE: &str = "writable";
 ///
 /// # Errors
 /// Where the directory cannot be read.
-pub fn named(config: &Config) -> io::Result<Vec<(String, Timestamp)>> {
+pub(crate) fn named(config: &Config) -> io::Result<Vec<(String, Timestamp)>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(&config.snapshot_dir)? {
         let name = entry?.file_name();
@@ -65,7 +64,11 @@ pub fn named(config: &Config) -> io::Result<Vec<(String, Timestamp)>> {
 ///
 /// # Errors
 /// Where the directory cannot be read or Btrfs cannot be asked.
-pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Vec<Candidate>> {
+pub(crate) fn candidates(
+    config: &Config,
+    btrfs: &Btrfs,
+    subvolume: &Subvolume,
+) -> Result<Vec<Candidate>> {
     let named =
         named(config).with_context(|| format!("reading {}", config.snapshot_dir.display()))?;
     let listed = match named.is_empty() {
@@ -98,7 +101,7 @@ pub fn candidates(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Resu
 ///
 /// # Errors
 /// Why it is none.
-pub fn looks_like_one(path: &Path) -> Result<(), String> {
+pub(crate) fn looks_like_one(path: &Path) -> Result<(), String> {
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_symlink() => Err("a symbolic link".to_owned()),
         Ok(metadata) if metadata.is_dir() && metadata.ino() == SUBVOLUME_ROOT => Ok(()),
@@ -186,7 +189,7 @@ fn is_ours(config: &Config, subvolume: Uuid, parent: Uuid) -> bool {
 ///
 /// # Errors
 /// Where Btrfs cannot be asked.
-pub fn adoptable(
+pub(crate) fn adoptable(
     config: &Config,
     btrfs: &Btrfs,
     subvolume: &Subvolume,
@@ -211,7 +214,7 @@ pub fn adoptable(
 ///
 /// # Errors
 /// Where Btrfs refuses.
-pub fn adopt(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Vec<PathBuf>> {
+pub(crate) fn adopt(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Vec<PathBuf>> {
     let mut adopted = Vec::new();
     for name in adoptable(config, btrfs, subvolume)?.into_keys() {
         let path = config.snapshot_dir.join(name);
@@ -227,7 +230,13 @@ pub fn adopt(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Ve
 ///
 /// # Errors
 /// Where it is not what the plan saw, or will not go.
-pub fn delete(config: &Config, btrfs: &Btrfs, subvolume: Uuid, name: &str, id: u64) -> Result<()> {
+pub(crate) fn delete(
+    config: &Config,
+    btrfs: &Btrfs,
+    subvolume: Uuid,
+    name: &str,
+    id: u64,
+) -> Result<()> {
     let path = config.snapshot_dir.join(name);
     let result = btrfs.show(label(), &path).and_then(|shown| {
         let ours = shown

@@ -4,6 +4,6 @@ mod directory;
 mod name;
 mod take;
 
-pub use directory::*;
-pub use name::SnapshotName;
-pub use take::{Snapshot, take};
+pub(crate) use directory::*;
+pub(crate) use name::SnapshotName;
+pub(crate) use take::{Snapshot, take};

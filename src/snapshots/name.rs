@@ -7,27 +7,26 @@ use crate::timestamp::Timestamp;
 
 /// The name of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnapshotName {
+pub(crate) struct SnapshotName {
     subvolume: String,
     timestamp: Timestamp,
 }
 
 impl SnapshotName {
     /// The name of this subvolume's snapshot in the run of this time.
-    pub fn of(subvolume: &Path, timestamp: Timestamp) -> Self {
+    pub(crate) fn of(subvolume: &Path, timestamp: Timestamp) -> Self {
         Self {
             subvolume: last_component(subvolume),
             timestamp,
         }
     }
 
-    /// Where it is.
-    pub fn path(&self, snapshot_dir: &Path) -> PathBuf {
+    pub(crate) fn path(&self, snapshot_dir: &Path) -> PathBuf {
         snapshot_dir.join(self.to_string())
     }
 
     /// The time in a directory entry's name; `None` where that is not exactly a name of ours.
-    pub fn parse(subvolume: &Path, name: &str) -> Option<Timestamp> {
+    pub(crate) fn parse(subvolume: &Path, name: &str) -> Option<Timestamp> {
         name.strip_prefix(&last_component(subvolume))?
             .strip_prefix('-')?
             .parse()

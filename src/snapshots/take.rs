@@ -15,10 +15,8 @@ use crate::timestamp::Timestamp;
 use crate::tools::btrfs::{Btrfs, Subvolume};
 
 /// A snapshot that was taken and checked.
-pub struct Snapshot {
-    /// Where it is.
+pub(crate) struct Snapshot {
     pub path: PathBuf,
-    /// Its UUID.
     pub uuid: Uuid,
     /// What stands at the path, as the kernel knows it: every subvolume has a device number of its own.
     identity: (u64, u64),
@@ -31,7 +29,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Where something else does.
-    pub fn still_there(&self) -> Result<(), String> {
+    pub(crate) fn still_there(&self) -> Result<(), String> {
         match identity(&self.path) {
             Some(identity) if identity == self.identity => Ok(()),
             _ => Err(format!(
@@ -55,7 +53,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 ///
 /// # Errors
 /// What btrfs said, or what is wrong with what it made.
-pub fn take(config: &Config, btrfs: &Btrfs, timestamp: Timestamp) -> Result<Snapshot> {
+pub(crate) fn take(config: &Config, btrfs: &Btrfs, timestamp: Timestamp) -> Result<Snapshot> {
     let path = SnapshotName::of(&config.subvolume, timestamp).path(&config.snapshot_dir);
     let label = || Label::new(Step::Snapshot);
     let shown = path.display();

@@ -1,6 +1,6 @@
 //! The stages of a run, and the events that a stage and its children report.
 
-pub mod timer;
+pub(crate) mod timer;
 
 use std::fmt;
 use std::time::Duration;
@@ -10,16 +10,13 @@ use serde::Serialize;
 /// A stage of the run, in the order of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Step {
-    /// Configuration, credentials.
+pub(crate) enum Step {
     Config,
-    /// Prerequisites.
     Preflight,
     /// The lock on the snapshot directory.
     Lock,
     /// The question to the bucket, and the started mark.
     Mark,
-    /// The read-only snapshot.
     Snapshot,
     /// What the snapshot holds.
     Structure,
@@ -31,13 +28,9 @@ pub enum Step {
     Verify,
     /// The export script and its object.
     Export,
-    /// The manifest.
     Commit,
-    /// Old snapshots.
     Retention,
-    /// The verdict.
     Report,
-    /// The way back.
     Restore,
 }
 
@@ -64,8 +57,7 @@ impl fmt::Display for Step {
 
 /// Whose event it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label {
-    /// The stage.
+pub(crate) struct Label {
     pub step: Step,
     /// The dataset, where the stage works on one.
     pub dataset: Option<String>,
@@ -73,7 +65,7 @@ pub struct Label {
 
 impl Label {
     /// A stage that works on no single dataset.
-    pub fn new(step: Step) -> Self {
+    pub(crate) fn new(step: Step) -> Self {
         Self {
             step,
             dataset: None,
@@ -81,7 +73,7 @@ impl Label {
     }
 
     /// A stage's work on one dataset.
-    pub fn of(step: Step, dataset: impl fmt::Display) -> Self {
+    pub(crate) fn of(step: Step, dataset: impl fmt::Display) -> Self {
         Self {
             step,
             dataset: Some(dataset.to_string()),
@@ -100,7 +92,7 @@ impl fmt::Display for Label {
 
 /// How far a transfer is. Bytes and files; rclone counts server-side copies among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     /// Bytes transferred so far.
     pub bytes: u64,
     /// Bytes that rclone knows of so far.
@@ -115,38 +107,28 @@ pub struct Transfer {
 
 /// One thing that happened. Text is redacted before it gets here.
 #[derive(Clone, Debug)]
-pub enum Event {
-    /// A stage begins.
+pub(crate) enum Event {
     Entered {
-        /// Selector.
         label: Label,
     },
-    /// The child runs.
     Started {
-        /// Whose child.
         label: Label,
         /// Its command line, quoted.
         command: String,
     },
     /// It printed a line.
     Line {
-        /// Whose child.
         label: Label,
         /// How bad the tool says it is.
         level: log::Level,
-        /// The line.
         text: String,
     },
     /// It told how far it is.
     Progress {
-        /// Whose child.
         label: Label,
-        /// How far.
         transfer: Transfer,
     },
-    /// It ended.
     Ended {
-        /// Whose child.
         label: Label,
         /// Its command line, quoted.
         command: String,

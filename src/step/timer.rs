@@ -14,19 +14,17 @@ use crate::config::DatasetName;
 
 /// How long a step took.
 #[derive(Clone, Debug, Serialize)]
-pub struct StepDuration {
-    /// Selector.
+pub(crate) struct StepDuration {
     pub step: Step,
     /// Of which dataset, where it is one dataset's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// In seconds.
     pub seconds: f64,
 }
 
 /// The watch of a run.
 #[derive(Debug, Default)]
-pub struct StepTimer(Mutex<Taken>);
+pub(crate) struct StepTimer(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -54,19 +52,19 @@ impl StepTimer {
     }
 
     /// A stage begins, and the one before it ends.
-    pub fn enter(&self, step: Step) {
+    pub(crate) fn enter(&self, step: Step) {
         let mut taken = self.taken();
         taken.leave();
         taken.stage = Some((step, Instant::now()));
     }
 
     /// The stage ends, and none follows yet.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.taken().leave();
     }
 
     /// Does something within a stage. What is done twice is added up.
-    pub fn during<T>(
+    pub(crate) fn during<T>(
         &self,
         step: Step,
         dataset: Option<&DatasetName>,
@@ -80,8 +78,7 @@ impl StepTimer {
         done
     }
 
-    /// All of them.
-    pub fn finish(&self) -> Vec<StepDuration> {
+    pub(crate) fn finish(&self) -> Vec<StepDuration> {
         let mut taken = self.taken();
         taken.leave();
         let rows = taken

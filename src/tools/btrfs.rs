@@ -16,17 +16,16 @@ use crate::process::{Job, LogLine, Runner, Stdout};
 use crate::step::Label;
 
 /// Btrfs gives the root of every subvolume this inode number.
-pub const SUBVOLUME_ROOT: u64 = 256;
+pub(crate) const SUBVOLUME_ROOT: u64 = 256;
 
 /// A snapshot waits for a commit of the file system, which a busy disk may hold up for minutes.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// What Btrfs knows of a subvolume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subvolume {
+pub(crate) struct Subvolume {
     /// Its number in its file system.
     pub id: u64,
-    /// Its identity.
     pub uuid: Uuid,
     /// The subvolume that it is a snapshot of.
     pub parent: Option<Uuid>,
@@ -36,7 +35,7 @@ pub struct Subvolume {
 
 /// A read-only subvolume in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Its number in its file system.
     pub id: u64,
     /// The subvolume that it is a snapshot of.
@@ -47,10 +46,8 @@ pub struct Listed {
 
 /// btrfs-progs at a place.
 #[derive(Clone)]
-pub struct Btrfs {
-    /// Absolute.
+pub(crate) struct Btrfs {
     pub program: PathBuf,
-    /// Runs it.
     pub runner: Runner,
 }
 
@@ -59,7 +56,7 @@ impl Btrfs {
     ///
     /// # Errors
     /// Where no shell state can be had.
-    pub fn snapshot_command(&self, source: &Path, destination: &Path) -> Result<Command> {
+    pub(crate) fn snapshot_command(&self, source: &Path, destination: &Path) -> Result<Command> {
         let (sh, btrfs) = (Shell::new()?, &self.program);
         Ok(cmd!(sh, "{btrfs} subvolume snapshot -r {source} {destination}").into())
     }
@@ -69,7 +66,7 @@ impl Btrfs {
     ///
     /// # Errors
     /// Where no shell state can be had.
-    pub fn delete_command(&self, id: u64, subvolume: &Path) -> Result<Command> {
+    pub(crate) fn delete_command(&self, id: u64, subvolume: &Path) -> Result<Command> {
         let (sh, btrfs) = (Shell::new()?, &self.program);
         let id = id.to_string();
         Ok(cmd!(sh, "{btrfs} subvolume delete -i {id} {subvolume}").into())
@@ -79,7 +76,7 @@ impl Btrfs {
     ///
     /// # Errors
     /// What btrfs said.
-    pub fn snapshot(&self, label: Label, source: &Path, destination: &Path) -> Result<()> {
+    pub(crate) fn snapshot(&self, label: Label, source: &Path, destination: &Path) -> Result<()> {
         self.act(label, self.snapshot_command(source, destination)?)
     }
 
@@ -87,7 +84,7 @@ impl Btrfs {
     ///
     /// # Errors
     /// What btrfs said.
-    pub fn delete(&self, label: Label, id: u64, subvolume: &Path) -> Result<()> {
+    pub(crate) fn delete(&self, label: Label, id: u64, subvolume: &Path) -> Result<()> {
         self.act(label, self.delete_command(id, subvolume)?)
     }
 
@@ -95,7 +92,7 @@ impl Btrfs {
     ///
     /// # Errors
     /// What btrfs said.
-    pub fn set_read_only(&self, label: Label, path: &Path) -> Result<()> {
+    pub(crate) fn set_read_only(&self, label: Label, path: &Path) -> Result<()> {
         let (sh, btrfs) = (Shell::new()?, &self.program);
         self.act(
             label,
@@ -107,7 +104,7 @@ impl Btrfs {
     ///
     /// # Errors
     /// Where the path is no subvolume, or we may not ask.
-    pub fn show(&self, label: Label, path: &Path) -> Result<Subvolume> {
+    pub(crate) fn show(&self, label: Label, path: &Path) -> Result<Subvolume> {
         let (sh, btrfs) = (Shell::new()?, &self.program);
         let text = self.ask(label, cmd!(sh, "{btrfs} subvolume show {path}").into())?;
         parse_show(&text)
@@ -118,7 +115,7 @@ impl Btrfs {
     ///
     /// # Errors
     /// Where we may not ask.
-    pub fn list_read_only(&self, label: Label, anywhere: &Path) -> Result<Vec<Listed>> {
+    pub(crate) fn list_read_only(&self, label: Label, anywhere: &Path) -> Result<Vec<Listed>> {
         let (sh, btrfs) = (Shell::new()?, &self.program);
         let text = self.ask(
             label,

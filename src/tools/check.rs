@@ -34,7 +34,7 @@ fn fill(word: &str, directory: &Path) -> OsString {
 ///
 /// # Errors
 /// Any exit code but 0, the deadline included, or why it could not be started.
-pub fn run(
+pub(crate) fn run(
     runner: &Runner,
     dataset: &str,
     words: &[String],

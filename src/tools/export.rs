@@ -15,15 +15,15 @@ use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 
 /// What its object's name begins with.
-pub const OBJECT_START: &str = "graphiti_export_";
+pub(crate) const OBJECT_START: &str = "graphiti_export_";
 /// What its object's name ends in.
-pub const OBJECT_END: &str = ".json";
+pub(crate) const OBJECT_END: &str = ".json";
 
 /// The command line of the configuration, its first word replaced by where the program is.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn command(program: &Path, config: &Config) -> Result<Command> {
+pub(crate) fn command(program: &Path, config: &Config) -> Result<Command> {
     let sh = Shell::new()?;
     let rest = config.export.command.get(1..).unwrap_or_default();
     Ok(cmd!(sh, "{program} {rest...}").into())
@@ -31,7 +31,7 @@ pub fn command(program: &Path, config: &Config) -> Result<Command> {
 
 /// The caller's and the file's variables, and ours. The last two keep a Python from running what it finds
 /// in a home or a working directory.
-pub fn environment(
+pub(crate) fn environment(
     caller: &Environment,
     credentials: &Credentials,
     config: &Config,
@@ -60,7 +60,7 @@ pub fn environment(
 ///
 /// # Errors
 /// Any exit code but 0, its timeout included.
-pub fn run(
+pub(crate) fn run(
     runner: &Runner,
     command: Command,
     env: Vec<(OsString, OsString)>,
@@ -79,7 +79,7 @@ pub fn run(
 }
 
 /// Names of exports in a line that the script printed, as the bucket's root holds them.
-pub fn objects_named(line: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn objects_named(line: &str) -> impl Iterator<Item = &str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:+".contains(c);
     line.split(move |c: char| !allowed(c)).filter_map(|word| {
         let start = word.find(OBJECT_START)?;

@@ -1,9 +1,9 @@
 //! The tools that do the work, a file for each: argument lists out of pure functions, typed answers back.
 
-pub mod btrfs;
-pub mod check;
-pub mod export;
-pub mod rclone;
+pub(crate) mod btrfs;
+pub(crate) mod check;
+pub(crate) mod export;
+pub(crate) mod rclone;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::config::Config;
 
 /// A program that PATH does not have.
 #[derive(Clone, Debug)]
-pub struct NotFound {
+pub(crate) struct NotFound {
     name: String,
     path: Option<OsString>,
 }
@@ -32,12 +32,9 @@ impl std::error::Error for NotFound {}
 
 /// Every program that we run.
 #[derive(Clone, Debug)]
-pub struct Programs {
-    /// util-linux's `setpriv`.
+pub(crate) struct Programs {
     pub setpriv: Result<PathBuf, NotFound>,
-    /// btrfs-progs.
     pub btrfs: Result<PathBuf, NotFound>,
-    /// rclone.
     pub rclone: Result<PathBuf, NotFound>,
     /// The first word of `export.command`.
     pub export: Result<PathBuf, NotFound>,
@@ -45,7 +42,7 @@ pub struct Programs {
 
 impl Programs {
     /// Looks them up in this `PATH`.
-    pub fn find(config: &Config, path: Option<&OsStr>) -> Self {
+    pub(crate) fn find(config: &Config, path: Option<&OsStr>) -> Self {
         let find = |name: &str| locate(name, path);
         let export = config.export.command.first().map_or("", String::as_str);
         Self {
@@ -61,7 +58,7 @@ impl Programs {
 ///
 /// # Errors
 /// Where it was looked for.
-pub fn locate(name: &str, path: Option<&OsStr>) -> Result<PathBuf, NotFound> {
+pub(crate) fn locate(name: &str, path: Option<&OsStr>) -> Result<PathBuf, NotFound> {
     which::which_in(name, path, "/").map_err(|_| NotFound {
         name: name.to_owned(),
         path: path.map(OsStr::to_owned),
@@ -69,7 +66,7 @@ pub fn locate(name: &str, path: Option<&OsStr>) -> Result<PathBuf, NotFound> {
 }
 
 /// The environment of a tool whose output is parsed: nothing of the caller's, C locale, UTC.
-pub fn clean_environment() -> Vec<(OsString, OsString)> {
+pub(crate) fn clean_environment() -> Vec<(OsString, OsString)> {
     [("LC_ALL", "C"), ("TZ", "UTC")]
         .map(|(name, value)| (name.into(), value.into()))
         .into()

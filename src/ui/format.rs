@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A number of bytes in binary units, `1.5 GiB`.
 #[derive(Clone, Copy, Debug)]
-pub struct Bytes(pub u64);
+pub(crate) struct Bytes(pub u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,7 +24,7 @@ impl fmt::Display for Bytes {
 }
 
 /// `1 file`, `2 files`.
-pub fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
@@ -32,7 +32,7 @@ pub fn counted(count: u64, what: &str) -> String {
 }
 
 /// Two units at the most: `3d 4h`, `5m`.
-pub fn age(seconds: i64) -> String {
+pub(crate) fn age(seconds: i64) -> String {
     let (sign, seconds) = if seconds < 0 {
         ("-", seconds.unsigned_abs())
     } else {
@@ -49,7 +49,7 @@ pub fn age(seconds: i64) -> String {
 }
 
 /// A path as a person reads it.
-pub fn shown(path: &[u8]) -> String {
+pub(crate) fn shown(path: &[u8]) -> String {
     path.utf8_chunks().fold(String::new(), |mut out, chunk| {
         out.extend(chunk.valid().chars().flat_map(|c| match c.is_control() {
             true => c.escape_default().collect::<Vec<_>>(),

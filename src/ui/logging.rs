@@ -17,11 +17,11 @@ use crate::timestamp::Timestamp;
 use crate::ui::progress::Terminal;
 
 /// The verdict's MESSAGE_ID: `journalctl MESSAGE_ID=b89e402814f24b4ba1964a1251f496c9`.
-pub const VERDICT_ID: &str = "b89e402814f24b4ba1964a1251f496c9";
+pub(crate) const VERDICT_ID: &str = "b89e402814f24b4ba1964a1251f496c9";
 
 /// `--log`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Destination {
+pub(crate) enum Destination {
     /// The journal if stderr is connected to it, stderr otherwise.
     #[default]
     Auto,
@@ -34,13 +34,13 @@ pub enum Destination {
 static REDACTOR: OnceLock<Redactor> = OnceLock::new();
 
 /// From here on, these secrets are taken out of every line.
-pub fn redact(redactor: &Redactor) {
+pub(crate) fn redact(redactor: &Redactor) {
     // A second call comes from nowhere: a process has one command.
     let _ = REDACTOR.set(redactor.clone());
 }
 
 /// A text without the secrets.
-pub fn redacted(text: &str) -> String {
+pub(crate) fn redacted(text: &str) -> String {
     REDACTOR.get().map_or_else(
         || text.to_owned(),
         |redactor| redactor.redact(text).into_owned(),
@@ -51,7 +51,7 @@ pub fn redacted(text: &str) -> String {
 ///
 /// # Errors
 /// Where the journal was asked for by name and is not there.
-pub fn install(
+pub(crate) fn install(
     destination: Destination,
     level: LevelFilter,
     run: Option<Timestamp>,

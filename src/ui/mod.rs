@@ -1,7 +1,7 @@
 //! What a person sees: log lines, progress, formatted values.
 
 mod format;
-pub mod logging;
-pub mod progress;
+pub(crate) mod logging;
+pub(crate) mod progress;
 
-pub use format::{Bytes, age, counted, shown};
+pub(crate) use format::{Bytes, age, counted, shown};

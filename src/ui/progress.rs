@@ -21,14 +21,14 @@ use crate::ui::Bytes;
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// The terminal, if there is one.
-pub struct Terminal {
+pub(crate) struct Terminal {
     bars: MultiProgress,
     drawn: bool,
 }
 
 impl Terminal {
     /// Bars on stderr, where that is a terminal and they are wanted.
-    pub fn new(wanted: bool) -> Self {
+    pub(crate) fn new(wanted: bool) -> Self {
         let drawn = wanted && std::io::stderr().is_terminal();
         let target = if drawn {
             ProgressDrawTarget::stderr()
@@ -42,13 +42,13 @@ impl Terminal {
     }
 
     /// Does something to the terminal while no bar is in the way.
-    pub fn suspend(&self, act: impl FnOnce()) {
+    pub(crate) fn suspend(&self, act: impl FnOnce()) {
         self.bars.suspend(act);
     }
 }
 
 /// Semaphore events into what a person sees.
-pub struct Progress {
+pub(crate) struct Progress {
     terminal: Arc<Terminal>,
     status: Option<StatusLine>,
     transfers: Mutex<HashMap<String, Shown>>,
@@ -62,7 +62,7 @@ struct Shown {
 
 impl Progress {
     /// Draws on this terminal, and tells this `NOTIFY_SOCKET`.
-    pub fn new(terminal: Arc<Terminal>, notify_socket: Option<&OsStr>) -> Self {
+    pub(crate) fn new(terminal: Arc<Terminal>, notify_socket: Option<&OsStr>) -> Self {
         let status = notify_socket.and_then(StatusLine::open);
         Self {
             terminal,
@@ -71,8 +71,7 @@ impl Progress {
         }
     }
 
-    /// Takes an event.
-    pub fn event(&self, event: Event) {
+    pub(crate) fn event(&self, event: Event) {
         match event {
             Event::Entered { label } => {
                 debug!(step = label.step.to_string().as_str(); "{label}");

@@ -17,18 +17,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::dataset::{LeftOut, Tree};
 use crate::snapshots::Snapshot;
 use crate::timestamp::Timestamp;
-pub use stored::{LARGEST, Stored};
-pub use stream::Source;
-pub use summary::{DatasetSummary, Summary};
+pub(crate) use stored::{LARGEST, Stored};
+pub(crate) use stream::Source;
+pub(crate) use summary::{DatasetSummary, Summary};
 
 /// Readers refuse another major version and accept unknown fields.
-pub const MAJOR: u32 = 1;
+pub(crate) const MAJOR: u32 = 1;
 /// Counts additions that old readers may ignore.
-pub const MINOR: u32 = 0;
+pub(crate) const MINOR: u32 = 0;
 
-/// The version, `{"major":1,"minor":0}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// Another one is refused.
     pub major: u32,
     /// Another one is accepted.
@@ -36,8 +35,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Ours.
-    pub const CURRENT: Self = Self {
+    pub(crate) const CURRENT: Self = Self {
         major: MAJOR,
         minor: MINOR,
     };
@@ -61,14 +59,11 @@ fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schema, D::Err
 /// What every object below `manifests/` begins with. Whoever reads it names its fields again: `flatten` would keep
 /// every field that it does not know in memory, and anybody may have written them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Head {
-    /// The format's version.
+pub(crate) struct Head {
     pub schema: Schema,
-    /// `opencode-backup <version>`.
     pub tool: String,
     /// Selector host wrote it.
     pub host: String,
-    /// Selector run.
     pub timestamp: Timestamp,
     /// When it began, RFC 3339.
     pub started: String,
@@ -76,7 +71,7 @@ pub struct Head {
 
 impl Head {
     /// The head of a manifest or mark that this program writes now.
-    pub fn new(host: &str, timestamp: Timestamp) -> Self {
+    pub(crate) fn new(host: &str, timestamp: Timestamp) -> Self {
         Self {
             schema: Schema::CURRENT,
             tool: concat!("opencode-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -87,11 +82,9 @@ impl Head {
     }
 }
 
-/// `<timestamp>.<nonce>.started.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "RawStarted")]
-pub struct Started {
-    /// Who and when.
+pub(crate) struct Started {
     #[serde(flatten)]
     pub head: Head,
     /// The prefixes that the run is going to fill.
@@ -137,12 +130,10 @@ impl From<RawStarted> for Started {
 
 /// The snapshot that was stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotRecord {
+pub(crate) struct SnapshotRecord {
     /// Where it is on the host.
     pub path: String,
-    /// Its identity.
     pub uuid: String,
-    /// The subvolume's identity.
     pub parent_uuid: String,
 }
 
@@ -158,27 +149,25 @@ impl From<&Snapshot> for SnapshotRecord {
 
 /// What came of the export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportRecord {
+pub(crate) struct ExportRecord {
     /// `stored`, `failed` or `disabled`.
     pub outcome: String,
     /// The object in the bucket's root, where one is there.
     pub object: Option<String>,
     /// Its size in bytes.
     pub size: Option<u64>,
-    /// Why it failed.
     pub error: Option<String>,
 }
 
 impl ExportRecord {
     /// The object is in the bucket.
-    pub const STORED: &str = "stored";
+    pub(crate) const STORED: &str = "stored";
     /// It is not, or the script says so.
-    pub const FAILED: &str = "failed";
+    pub(crate) const FAILED: &str = "failed";
     /// There is no export.
-    pub const DISABLED: &str = "disabled";
+    pub(crate) const DISABLED: &str = "disabled";
 
-    /// `export.enable = false`.
-    pub fn disabled() -> Self {
+    pub(crate) fn disabled() -> Self {
         Self {
             outcome: Self::DISABLED.to_owned(),
             object: None,
@@ -188,7 +177,7 @@ impl ExportRecord {
     }
 
     /// It failed, for this reason.
-    pub fn failed(error: String) -> Self {
+    pub(crate) fn failed(error: String) -> Self {
         Self {
             outcome: Self::FAILED.to_owned(),
             object: None,
@@ -198,7 +187,7 @@ impl ExportRecord {
     }
 
     /// This object is there.
-    pub fn stored(object: String, size: u64) -> Self {
+    pub(crate) fn stored(object: String, size: u64) -> Self {
         Self {
             outcome: Self::STORED.to_owned(),
             object: Some(object),
@@ -210,37 +199,30 @@ impl ExportRecord {
 
 /// `<timestamp>.json` and `<timestamp>.partial.json`, to be written.
 #[derive(Serialize)]
-pub struct Manifest<'a> {
-    /// Who and when.
+pub(crate) struct Manifest<'a> {
     #[serde(flatten)]
     pub head: Head,
     /// When it was written, RFC 3339.
     pub finished: String,
     /// Whether every dataset is in it.
     pub complete: bool,
-    /// The snapshot.
     pub snapshot: SnapshotRecord,
-    /// The export.
     pub export: ExportRecord,
     /// The datasets that are not safely stored, and why; empty in a complete manifest.
     pub failed: Vec<FailedDataset>,
-    /// The others.
     pub datasets: Vec<StoredDataset<'a>>,
 }
 
 /// A dataset that is not safely stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedDataset {
-    /// Its name.
+pub(crate) struct FailedDataset {
     pub name: String,
-    /// What went wrong.
     pub error: String,
 }
 
 /// A dataset that is safely stored.
 #[derive(Serialize)]
-pub struct StoredDataset<'a> {
-    /// Its name.
+pub(crate) struct StoredDataset<'a> {
     pub name: &'a str,
     /// Where its objects are.
     pub prefix: &'a str,
@@ -258,7 +240,6 @@ pub struct StoredDataset<'a> {
     pub users: &'a std::collections::BTreeMap<u32, String>,
     /// Names of groups, by number.
     pub groups: &'a std::collections::BTreeMap<u32, String>,
-    /// Everything else.
     #[serde(serialize_with = "entries::entries")]
     pub entries: &'a Tree,
 }
@@ -268,14 +249,14 @@ impl Manifest<'_> {
     ///
     /// # Errors
     /// Where the writer fails.
-    pub fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
         serde_json::to_writer(&mut *writer, self)?;
         writer.write_all(b"\n")
     }
 }
 
 /// Bytes in lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {

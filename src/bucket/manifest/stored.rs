@@ -22,16 +22,12 @@ use crate::tools::rclone::parse_md5;
 use crate::ui::shown;
 
 /// A manifest has some 250 bytes a file; nobody's memory has two million of them.
-pub const LARGEST: u64 = 512 << 20;
-/// `PATH_MAX` of Linux.
+pub(crate) const LARGEST: u64 = 512 << 20;
 const PATH_MAX: usize = 4096;
-/// `NAME_MAX` of Linux.
 const NAME_MAX: usize = 255;
 
-/// A manifest.
 #[derive(Debug)]
-pub struct Stored {
-    /// Who and when.
+pub(crate) struct Stored {
     pub head: Head,
     /// When it was written.
     pub finished: String,
@@ -43,20 +39,17 @@ pub struct Stored {
     pub export: ExportRecord,
     /// The datasets that are not in it, and why.
     pub failed: Vec<FailedDataset>,
-    /// The others.
     pub datasets: Vec<StoredTree>,
 }
 
 /// A dataset in a manifest.
 #[derive(Debug)]
-pub struct StoredTree {
-    /// Its name.
+pub(crate) struct StoredTree {
     pub name: DatasetName,
     /// Where its objects are.
     pub prefix: String,
     /// When the server last saved, RFC 3339.
     pub data_time: Option<String>,
-    /// Its files.
     pub tree: Tree,
 }
 
@@ -118,7 +111,7 @@ impl Stored {
     ///
     /// # Errors
     /// What `source` says, or what is wrong with the manifest.
-    pub fn read(
+    pub(crate) fn read(
         prefix: &Prefix,
         timestamp: Timestamp,
         source: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<()>,

@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::Result;
 
 /// Gives what it has, in pieces, to the function that it is called with.
-pub type Source<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>;
+pub(crate) type Source<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&[u8])) -> Result<()>;
 
 /// Runs `source` here and `parse` in a thread that reads what comes; at most `limit` bytes of it.
 ///

@@ -12,8 +12,7 @@ use crate::timestamp::Timestamp;
 /// What a listing needs of a manifest; the entries are skipped while reading.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "RawSummary")]
-pub struct Summary {
-    /// Who and when.
+pub(crate) struct Summary {
     pub head: Head,
     /// When it was written.
     pub finished: String,
@@ -64,14 +63,11 @@ impl From<RawSummary> for Summary {
 
 /// What a listing needs of a dataset.
 #[derive(Clone, Debug, Deserialize)]
-pub struct DatasetSummary {
-    /// Its name.
+pub(crate) struct DatasetSummary {
     pub name: String,
     /// Where its objects are.
     pub prefix: String,
-    /// Number of files.
     pub files: u64,
-    /// Bytes in all.
     pub bytes: u64,
     /// When the server last saved.
     pub data_time: Option<String>,
@@ -83,7 +79,7 @@ impl Summary {
     ///
     /// # Errors
     /// What `source` says, or where something is no manifest, or one of another major version.
-    pub fn read(limit: u64, source: stream::Source<'_>) -> Result<Vec<Self>> {
+    pub(crate) fn read(limit: u64, source: stream::Source<'_>) -> Result<Vec<Self>> {
         stream::parse(limit, |take| source(take), Self::parse)
     }
 
@@ -91,7 +87,7 @@ impl Summary {
     ///
     /// # Errors
     /// What `source` says, or where something is no mark.
-    pub fn read_mark(limit: u64, source: stream::Source<'_>) -> Result<Vec<Started>> {
+    pub(crate) fn read_mark(limit: u64, source: stream::Source<'_>) -> Result<Vec<Started>> {
         stream::parse(
             limit,
             |take| source(take),

@@ -13,13 +13,13 @@ mod size;
 mod span;
 mod uuid;
 
-pub use bucket::Bucket;
-pub use endpoint::Endpoint;
-pub use name::DatasetName;
-pub use prefix::Prefix;
-pub use size::ByteSize;
-pub use span::Span;
-pub use uuid::Uuid;
+pub(crate) use bucket::Bucket;
+pub(crate) use endpoint::Endpoint;
+pub(crate) use name::DatasetName;
+pub(crate) use prefix::Prefix;
+pub(crate) use size::ByteSize;
+pub(crate) use span::Span;
+pub(crate) use uuid::Uuid;
 
 /// Serde's two conversions for a type that has `FromStr` and `Display`.
 macro_rules! as_text {

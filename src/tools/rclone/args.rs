@@ -11,10 +11,12 @@ use xshell::{Cmd, Shell, cmd};
 use super::names::{LIST_ENCODING, STORE_ENCODING};
 use super::tuning::Tuning;
 use crate::config::Remote;
-pub use objects::{cat, cat_file, delete, delete_below, delete_in, rcat, stat, stat_file, version};
+pub(crate) use objects::{
+    cat, cat_file, delete, delete_below, delete_in, rcat, stat, stat_file, version,
+};
 
 /// The remote `s3:`, in the environment of the child alone. The keys come from the AWS names.
-pub const REMOTE_VARIABLES: [(&str, &str); 4] = [
+pub(crate) const REMOTE_VARIABLES: [(&str, &str); 4] = [
     ("RCLONE_CONFIG", ""),
     ("RCLONE_CONFIG_S3_TYPE", "s3"),
     ("RCLONE_CONFIG_S3_ENV_AUTH", "true"),
@@ -23,7 +25,7 @@ pub const REMOTE_VARIABLES: [(&str, &str); 4] = [
 
 /// For questions and small objects: no garbage collection below 64 MiB, which spares a process that lives for
 /// 50 ms a sixth of its processor time.
-pub const SMALL_VARIABLES: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", "64MiB")];
+pub(crate) const SMALL_VARIABLES: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", "64MiB")];
 
 /// A copy on the server takes three round trips and no memory of ours: at 150 ms, 20,000 files take a minute and a half.
 const COPIES_AT_ONCE: u32 = 128;
@@ -66,7 +68,7 @@ fn folder(prefix: &str) -> String {
 }
 
 /// `rclone sync`: a dataset in the snapshot to its prefix.
-pub struct Sync<'a> {
+pub(crate) struct Sync<'a> {
     /// The dataset in the snapshot.
     pub source: &'a Path,
     /// Its prefix, without a slash at the end.
@@ -83,7 +85,7 @@ pub struct Sync<'a> {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> {
+pub(crate) fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> {
     let sh = Shell::new()?;
     let (source, target) = (sync.source, at(remote, sync.prefix));
     let mut cmd = common(
@@ -122,7 +124,7 @@ pub fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> 
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn copy_within(
+pub(crate) fn copy_within(
     rclone: &Path,
     remote: &Remote,
     from: &str,
@@ -164,7 +166,7 @@ pub fn copy_within(
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Result<Command> {
+pub(crate) fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Result<Command> {
     let sh = Shell::new()?;
     let target = at(remote, "");
     let mut cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
@@ -188,7 +190,12 @@ pub fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Result<Command
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn list_folder(rclone: &Path, remote: &Remote, folder: &str, dirs: bool) -> Result<Command> {
+pub(crate) fn list_folder(
+    rclone: &Path,
+    remote: &Remote,
+    folder: &str,
+    dirs: bool,
+) -> Result<Command> {
     // Without a slash at its end rclone asks first whether it is an object.
     let (sh, target) = (Shell::new()?, at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
@@ -202,7 +209,12 @@ pub fn list_folder(rclone: &Path, remote: &Remote, folder: &str, dirs: bool) -> 
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Result<Command> {
+pub(crate) fn list_versions(
+    rclone: &Path,
+    remote: &Remote,
+    folder: &str,
+    name: &str,
+) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, folder));
     // rclone puts `-v<time>` between a name and its extension.
     let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
@@ -219,7 +231,12 @@ pub fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn list_below(rclone: &Path, remote: &Remote, below: &str, hashes: bool) -> Result<Command> {
+pub(crate) fn list_below(
+    rclone: &Path,
+    remote: &Remote,
+    below: &str,
+    hashes: bool,
+) -> Result<Command> {
     let sh = Shell::new()?;
     let target = at(remote, &folder(below));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, LIST_ENCODING)
@@ -243,7 +260,7 @@ const BUT_THOSE: [&str; 2] = ["--exclude-from", "-"];
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+pub(crate) fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
     let sh = Shell::new()?;
     let target = at(remote, &folder(below));
     let cmd = common(
@@ -261,7 +278,7 @@ pub fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Comman
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+pub(crate) fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
     let sh = Shell::new()?;
     let target = at(remote, &folder(below));
     let cmd = common(
@@ -286,7 +303,7 @@ pub fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Result<Com
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn fetch(
+pub(crate) fn fetch(
     rclone: &Path,
     remote: &Remote,
     below: &str,
@@ -322,7 +339,7 @@ fn limited<'s>(cmd: Cmd<'s>, remote: &Remote) -> Cmd<'s> {
 }
 
 /// The filter pattern of one name, which may end in what is cut off from a line.
-pub fn whole_name(name: &str) -> String {
+pub(crate) fn whole_name(name: &str) -> String {
     let pattern = format!("/{}", literal(name));
     match pattern.strip_suffix(char::is_whitespace) {
         Some(start) => format!("{start}[{}]", &pattern[start.len()..]),
@@ -331,7 +348,7 @@ pub fn whole_name(name: &str) -> String {
 }
 
 /// Text that a filter pattern takes for itself.
-pub fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if r"*?[]{}\".contains(c) {

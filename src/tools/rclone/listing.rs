@@ -15,7 +15,7 @@ use crate::timestamp::Timestamp;
 /// An object in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Object {
+pub(crate) struct Object {
     /// Below what was listed.
     pub path: String,
     /// In bytes; -1 for a directory.
@@ -39,7 +39,7 @@ struct Hashes {
 
 impl Object {
     /// The MD5 that the server keeps, in hexadecimal, if it keeps one.
-    pub fn md5(&self) -> Option<&str> {
+    pub(crate) fn md5(&self) -> Option<&str> {
         self.hashes
             .as_ref()
             .map(|hashes| hashes.md5.as_str())
@@ -49,7 +49,7 @@ impl Object {
 
 /// What the bucket answered.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The server's clock, from the answer's `Date` header.
     pub clock: Option<Timestamp>,
     /// What it holds of what was asked for.
@@ -61,7 +61,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn ask(&self, label: Label, include: &[String]) -> Result<Answer> {
+    pub(crate) fn ask(&self, label: Label, include: &[String]) -> Result<Answer> {
         self.answer(label, args::ask(&self.program, &self.remote, include)?)
     }
 
@@ -70,7 +70,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn list_folder(&self, label: Label, folder: &str) -> Result<Answer> {
+    pub(crate) fn list_folder(&self, label: Label, folder: &str) -> Result<Answer> {
         let command = args::list_folder(&self.program, &self.remote, folder, false)?;
         self.answer(label, command)
     }
@@ -79,7 +79,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn list_dirs(&self, label: Label, folder: &str) -> Result<Vec<String>> {
+    pub(crate) fn list_dirs(&self, label: Label, folder: &str) -> Result<Vec<String>> {
         let command = args::list_folder(&self.program, &self.remote, folder, true)?;
         let objects = self.answer(label, command)?.objects.into_iter();
         Ok(objects.map(|object| object.path).collect())
@@ -89,7 +89,12 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked, or keeps no versions that could be listed.
-    pub fn hidden_versions(&self, label: Label, folder: &str, name: &str) -> Result<Vec<String>> {
+    pub(crate) fn hidden_versions(
+        &self,
+        label: Label,
+        folder: &str,
+        name: &str,
+    ) -> Result<Vec<String>> {
         let command = args::list_versions(&self.program, &self.remote, folder, name)?;
         let mut times = Vec::new();
         self.list(
@@ -135,7 +140,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn list_below(
+    pub(crate) fn list_below(
         &self,
         label: Label,
         below: &str,
@@ -150,7 +155,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn stat(&self, label: Label, key: &str) -> Result<Option<Object>> {
+    pub(crate) fn stat(&self, label: Label, key: &str) -> Result<Option<Object>> {
         let (folder, name) = split(key);
         let names = Payload::write(|writer| writeln!(writer, "{name}"))?;
         let command = args::stat(&self.program, &self.remote, folder)?;
@@ -233,7 +238,7 @@ fn date_header(text: &str) -> Option<Timestamp> {
 ///
 /// # Errors
 /// Where the text is no MD5.
-pub fn parse_md5(text: &str) -> Result<[u8; 16]> {
+pub(crate) fn parse_md5(text: &str) -> Result<[u8; 16]> {
     let bad = || anyhow!("{text:?} is no MD5");
     let mut md5 = [0; 16];
     if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -31,7 +31,7 @@ struct Stats {
 }
 
 /// What a line means. What is not JSON (the last line, mostly) is a message.
-pub fn understand(line: &str) -> LogLine {
+pub(super) fn understand(line: &str) -> LogLine {
     let Ok(line) = serde_json::from_str::<Line>(line) else {
         return plain(line.trim());
     };
@@ -53,7 +53,7 @@ pub fn understand(line: &str) -> LogLine {
 }
 
 /// The same where a failure is no news: whoever asked goes another way.
-pub fn understand_quietly(line: &str) -> LogLine {
+pub(super) fn understand_quietly(line: &str) -> LogLine {
     match understand(line) {
         LogLine::Text(level, text) => LogLine::Text(level.max(Level::Debug), text),
         other => other,

@@ -4,12 +4,12 @@
 //! names, `-vv` prints them in clear. An empty `RCLONE_CONFIG` keeps a stray rclone.conf out. Exit codes 1
 //! and 2 mean different things in different versions, so only 0 and "not 0" count here.
 
-pub mod args;
+pub(crate) mod args;
 mod listing;
 mod log;
-pub mod names;
-pub mod payload;
-pub mod tuning;
+pub(crate) mod names;
+pub(crate) mod payload;
+pub(crate) mod tuning;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,11 +23,11 @@ use crate::config::Remote;
 use crate::process::{Capability, Job, LogLine, Privileges, Runner, Stdout};
 use crate::secrets::Credentials;
 use crate::step::{Label, Transfer};
-pub use listing::{Answer, Object, parse_md5};
+pub(crate) use listing::{Answer, Object, parse_md5};
 use payload::Payload;
 
 /// What rclone may do: read the snapshot.
-pub const PRIVILEGES: Privileges = Privileges::Only(&[Capability::DacReadSearch]);
+pub(crate) const PRIVILEGES: Privileges = Privileges::Only(&[Capability::DacReadSearch]);
 /// For a question or a small object. rclone's own retries end long before.
 const SMALL: Duration = Duration::from_secs(10 * 60);
 /// How often a small object is tried again from the start, beyond rclone's own retries.
@@ -44,12 +44,12 @@ const REFUSALS: [&str; 6] = [
 ];
 
 /// Whether it was the key that was refused, by what was said.
-pub fn refused(said: &str) -> bool {
+pub(crate) fn refused(said: &str) -> bool {
     REFUSALS.iter().any(|word| said.contains(word))
 }
 
 /// What to do where the bucket does not answer as it should, by what was said.
-pub fn advice(said: &str) -> &'static str {
+pub(crate) fn advice(said: &str) -> &'static str {
     if refused(said) {
         "the key is refused: compare B2_KEY_ID and B2_APP_KEY with the application key, and check remote.bucket and that the key may listFiles in this bucket"
     } else {
@@ -62,20 +62,16 @@ type Hashed<'a> = (&'a str, [u8; 16]);
 
 /// rclone at a place, with a remote.
 #[derive(Clone)]
-pub struct Rclone {
-    /// Absolute.
+pub(crate) struct Rclone {
     pub program: PathBuf,
-    /// Bucket, endpoint, limits.
     pub remote: Remote,
-    /// The two keys.
     pub credentials: Credentials,
-    /// Runs it.
     pub runner: Runner,
 }
 
 impl Rclone {
     /// The whole environment of every rclone.
-    pub fn environment(&self) -> Vec<(OsString, OsString)> {
+    pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
         let mut env = super::clean_environment();
         env.extend(args::REMOTE_VARIABLES.map(|(name, value)| (name.into(), value.into())));
         env.push((
@@ -93,7 +89,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where something cannot be read.
-    pub fn hash_downloads(
+    pub(crate) fn hash_downloads(
         &self,
         label: Label,
         below: &str,
@@ -115,7 +111,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn kept_hashes(
+    pub(crate) fn kept_hashes(
         &self,
         label: Label,
         below: &str,
@@ -161,7 +157,12 @@ impl Rclone {
     ///
     /// # Errors
     /// Where the bucket cannot be asked.
-    pub fn kept_md5(&self, label: Label, below: &str, path: &[u8]) -> Result<Option<[u8; 16]>> {
+    pub(crate) fn kept_md5(
+        &self,
+        label: Label,
+        below: &str,
+        path: &[u8],
+    ) -> Result<Option<[u8; 16]>> {
         let command = args::stat_file(&self.program, &self.remote, below, path)?;
         let object = self.found(label, command)?;
         Ok(object.and_then(|object| parse_md5(object.md5()?).ok()))
@@ -172,7 +173,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where as many cannot be read.
-    pub fn downloaded_md5(
+    pub(crate) fn downloaded_md5(
         &self,
         label: Label,
         below: &str,
@@ -200,7 +201,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where it could not be stored.
-    pub fn put(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
+    pub(crate) fn put(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
         let mut attempt = 1;
         loop {
             match self.put_once(label.clone(), key, payload) {
@@ -217,7 +218,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where it could not be stored.
-    pub fn put_once(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
+    pub(crate) fn put_once(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
         let mut job = self.small(label, args::rcat(&self.program, &self.remote, key)?);
         job.stdin = Some(payload.reader()?);
         self.runner.run(job)?;
@@ -228,7 +229,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where it is not there or cannot be read.
-    pub fn get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+    pub(crate) fn get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let (folder, name) = split(key);
         self.stream(label, folder, &[name], log::understand, take)
             .with_context(|| format!("reading {key}"))
@@ -238,7 +239,12 @@ impl Rclone {
     ///
     /// # Errors
     /// Where it is not there or cannot be read.
-    pub fn try_get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+    pub(crate) fn try_get(
+        &self,
+        label: Label,
+        key: &str,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<()> {
         let (folder, name) = split(key);
         self.stream(label, folder, &[name], log::understand_quietly, take)
             .with_context(|| format!("reading {key}"))
@@ -248,7 +254,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where they cannot be read.
-    pub fn get_all(
+    pub(crate) fn get_all(
         &self,
         label: Label,
         folder: &str,
@@ -282,7 +288,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where it is not there or cannot be deleted.
-    pub fn delete(&self, label: Label, key: &str) -> Result<()> {
+    pub(crate) fn delete(&self, label: Label, key: &str) -> Result<()> {
         self.small_command(label, args::delete(&self.program, &self.remote, key)?)
             .with_context(|| format!("deleting {key}"))
     }
@@ -291,7 +297,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Any exit code but 0.
-    pub fn small_command(&self, label: Label, command: Command) -> Result<()> {
+    pub(crate) fn small_command(&self, label: Label, command: Command) -> Result<()> {
         self.runner.run(self.small(label, command))?;
         Ok(())
     }
@@ -300,7 +306,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where something cannot be deleted.
-    pub fn delete_below(&self, label: Label, below: &str) -> Result<()> {
+    pub(crate) fn delete_below(&self, label: Label, below: &str) -> Result<()> {
         let job = self.job(
             label,
             args::delete_below(&self.program, &self.remote, below)?,
@@ -316,7 +322,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Where it cannot be deleted.
-    pub fn delete_if_there(&self, label: Label, key: &str) -> Result<()> {
+    pub(crate) fn delete_if_there(&self, label: Label, key: &str) -> Result<()> {
         match self.stat(label.clone(), key)? {
             Some(_) => self.delete(label, key),
             None => Ok(()),
@@ -327,7 +333,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Any exit code but 0.
-    pub fn copy_within(
+    pub(crate) fn copy_within(
         &self,
         label: Label,
         from: &str,
@@ -346,7 +352,7 @@ impl Rclone {
     ///
     /// # Errors
     /// Any exit code but 0.
-    pub fn transfer(&self, label: Label, command: Command) -> Result<Transfer> {
+    pub(crate) fn transfer(&self, label: Label, command: Command) -> Result<Transfer> {
         Ok(self.runner.run(self.job(label, command))?)
     }
 

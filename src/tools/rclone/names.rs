@@ -6,22 +6,22 @@
 //! prints. The rules are those of rclone's "Restricted filenames and characters" page.
 
 /// rclone's own quote, which does not survive the way: names that hold it are refused.
-pub const QUOTE: char = '‛';
+pub(crate) const QUOTE: char = '‛';
 
 /// The encoding on every call that stores or fetches.
-pub const STORE_ENCODING: &str = "Slash,Ctl,Del,InvalidUtf8,Dot";
+pub(crate) const STORE_ENCODING: &str = "Slash,Ctl,Del,InvalidUtf8,Dot";
 /// The encoding on calls that list for comparison.
-pub const LIST_ENCODING: &str = "Slash";
+pub(crate) const LIST_ENCODING: &str = "Slash";
 
 /// Why a path cannot be stored.
-pub fn refusal(path: &[u8]) -> Option<String> {
+pub(crate) fn refusal(path: &[u8]) -> Option<String> {
     String::from_utf8_lossy(path)
         .contains(QUOTE)
         .then(|| format!("its name holds the character {QUOTE} (U+201B), which rclone uses as its own quote and does not give back"))
 }
 
 /// A path that rclone prints and reads as it is, whatever the encoding: fit for a list of names.
-pub fn plain(path: &[u8]) -> Option<&str> {
+pub(crate) fn plain(path: &[u8]) -> Option<&str> {
     let path = str::from_utf8(path).ok()?;
     let as_it_is = |c: char| match c {
         '\\' => false,
@@ -33,7 +33,7 @@ pub fn plain(path: &[u8]) -> Option<&str> {
 }
 
 /// How the object of a path below the dataset prints in a listing for comparison.
-pub fn listed(path: &[u8]) -> String {
+pub(crate) fn listed(path: &[u8]) -> String {
     let mut out = String::with_capacity(path.len());
     for (index, component) in path.split(|byte| *byte == b'/').enumerate() {
         if index > 0 {
@@ -51,7 +51,7 @@ pub fn listed(path: &[u8]) -> String {
 
 /// A path as rclone takes it on a command line: replaced there are control characters alone, since it then looks for
 /// the name as a listing has it; what looks like a replacement is quoted.
-pub fn given(path: &[u8]) -> Vec<u8> {
+pub(crate) fn given(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     for chunk in path.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -72,7 +72,7 @@ pub fn given(path: &[u8]) -> Vec<u8> {
 
 /// Whether rclone finds an object again by the name that it lists for comparison: not where a quote in it is itself
 /// quoted, as it is for invalid UTF-8 and for what looks like a replacement.
-pub fn is_found_again(listed: &str) -> bool {
+pub(crate) fn is_found_again(listed: &str) -> bool {
     !listed.contains("‛‛")
 }
 

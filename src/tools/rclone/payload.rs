@@ -8,8 +8,7 @@ use std::io::{self, Seek as _, Write};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// The object's bytes.
-pub struct Payload {
+pub(crate) struct Payload {
     file: File,
 }
 
@@ -18,7 +17,7 @@ impl Payload {
     ///
     /// # Errors
     /// Where the kernel gives no memory, or the function fails.
-    pub fn write(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
+    pub(crate) fn write(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
         let file = File::from(memfd_create(c"opencode-backup", MFdFlags::MFD_CLOEXEC)?);
         let mut writer = io::BufWriter::new(file);
         fill(&mut writer)?;
@@ -32,7 +31,7 @@ impl Payload {
     ///
     /// # Errors
     /// Where the kernel gives no handle.
-    pub fn reader(&self) -> io::Result<File> {
+    pub(crate) fn reader(&self) -> io::Result<File> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
         Ok(file)

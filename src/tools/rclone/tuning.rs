@@ -29,8 +29,7 @@ const LEAST: u64 = 2;
 
 /// What there is to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Files {
-    /// How many.
+pub(crate) struct Files {
     pub count: u64,
     /// How many go in parts.
     pub large: u64,
@@ -40,19 +39,18 @@ pub struct Files {
 
 impl Files {
     /// Counts one more file of this size in bytes.
-    pub fn add(&mut self, size: u64) {
+    pub(crate) fn add(&mut self, size: u64) {
         self.count += 1;
         self.large += u64::from(Self::is_large(size));
         self.largest = self.largest.max(size);
     }
 
     /// Whether a file of this size in bytes goes in parts.
-    pub fn is_large(size: u64) -> bool {
+    pub(crate) fn is_large(size: u64) -> bool {
         size >= CUTOFF
     }
 
-    /// Without these.
-    pub fn less(self, others: Self) -> Self {
+    pub(crate) fn less(self, others: Self) -> Self {
         Self {
             count: self.count.saturating_sub(others.count),
             large: self.large.saturating_sub(others.large),
@@ -69,7 +67,7 @@ impl Files {
 
 /// What the rclones of one run share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryBudget {
+pub(crate) struct MemoryBudget {
     /// Bytes for all of them.
     pub memory: u64,
     /// How many there may be at once.
@@ -80,7 +78,7 @@ pub struct MemoryBudget {
 
 impl MemoryBudget {
     /// Among the uploads of these datasets.
-    pub fn among(memory: u64, datasets: impl IntoIterator<Item = Files>) -> Self {
+    pub(crate) fn among(memory: u64, datasets: impl IntoIterator<Item = Files>) -> Self {
         let mut share = Self {
             memory,
             children: 0,
@@ -99,7 +97,7 @@ impl MemoryBudget {
     }
 
     /// How many rclones there may be at once.
-    pub fn at_once(self) -> usize {
+    pub(crate) fn at_once(self) -> usize {
         usize::try_from(self.children).unwrap_or(usize::MAX)
     }
 
@@ -121,8 +119,7 @@ impl MemoryBudget {
 
 /// What rclone is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuning {
-    /// Files at once.
+pub(crate) struct Tuning {
     pub transfers: u64,
     /// Parts of a file at once.
     pub concurrency: u64,
@@ -132,7 +129,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// For one of several rclones.
-    pub fn choose(files: Files, share: MemoryBudget) -> Self {
+    pub(crate) fn choose(files: Files, share: MemoryBudget) -> Self {
         let chunk = files.chunk();
         let given = share.of(files);
         let room = given.max(chunk);
@@ -167,8 +164,7 @@ impl Tuning {
         }
     }
 
-    /// The flags.
-    pub fn flags(self) -> Vec<String> {
+    pub(crate) fn flags(self) -> Vec<String> {
         let mib = |bytes: u64| format!("{}M", bytes >> 20);
         let pairs = [
             ("--transfers", self.transfers.to_string()),

@@ -17,7 +17,7 @@ use crate::tools::rclone::names::given;
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn stat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
+pub(crate) fn stat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
         .args(["--files-from-raw", "-", "--no-traverse", "--recursive"])
@@ -29,7 +29,12 @@ pub fn stat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn stat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Result<Command> {
+pub(crate) fn stat_file(
+    rclone: &Path,
+    remote: &Remote,
+    below: &str,
+    path: &[u8],
+) -> Result<Command> {
     let (sh, target) = (Shell::new()?, file_at(remote, below, path));
     let cmd = cmd!(sh, "{rclone} lsjson --stat --hash {target}");
     let cmd = common(cmd, remote, STORE_ENCODING).args(["--no-modtime", "--no-mimetype"]);
@@ -40,7 +45,12 @@ pub fn stat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Re
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn cat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Result<Command> {
+pub(crate) fn cat_file(
+    rclone: &Path,
+    remote: &Remote,
+    below: &str,
+    path: &[u8],
+) -> Result<Command> {
     let (sh, target) = (Shell::new()?, file_at(remote, below, path));
     let cmd = cmd!(sh, "{rclone} cat {target}");
     let cmd = common(cmd, remote, STORE_ENCODING).args(SMALL_RETRIES);
@@ -58,7 +68,7 @@ fn file_at(remote: &Remote, below: &str, path: &[u8]) -> OsString {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
+pub(crate) fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, key));
     let cmd = common(cmd!(sh, "{rclone} rcat {target}"), remote, STORE_ENCODING)
         // Whoever must know whether it arrived reads it back.
@@ -71,7 +81,7 @@ pub fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
+pub(crate) fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING)
         .args(LISTED)
@@ -84,7 +94,7 @@ pub fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
+pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, key));
     Ok(finish(
         common(
@@ -102,7 +112,12 @@ pub fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn delete_in(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Result<Command> {
+pub(crate) fn delete_in(
+    rclone: &Path,
+    remote: &Remote,
+    folder: &str,
+    name: &str,
+) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, folder));
     let pattern = format!("/{}", literal(name));
     Ok(finish(
@@ -124,7 +139,7 @@ pub fn delete_in(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Re
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
+pub(crate) fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
     let sh = Shell::new()?;
     Ok(cmd!(sh, "{rclone} version").args(&remote.extra_args).into())
 }
@@ -133,7 +148,7 @@ pub fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
+pub(crate) fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
     let (sh, target) = (Shell::new()?, at(remote, &folder(below)));
     let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING);
     Ok(finish(
