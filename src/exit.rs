@@ -1,6 +1,13 @@
-//! The exit codes.
+//! The exit codes, and why a step or a command failed.
+
+use std::fmt;
+use std::sync::Arc;
 
 use nix::sys::signal::Signal;
+use serde::{Serialize, Serializer};
+
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::step::Step;
 
 /// The exit codes. Their numbers are documented and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,5 +65,110 @@ impl Exit {
         } else {
             Self::Terminated
         }
+    }
+}
+
+/// Why a step of a run failed.
+#[derive(Clone, Debug)]
+pub(crate) enum StepError {
+    /// A signal stopped the step before it failed or was done.
+    Interrupted(Signal),
+    /// Shared, so that several victims of one failure can be recognised.
+    Failed(Arc<anyhow::Error>),
+}
+
+impl StepError {
+    pub(crate) fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted(_))
+    }
+
+    /// Whether both come from one failure.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Interrupted(one), Self::Interrupted(other)) => one == other,
+            (Self::Failed(one), Self::Failed(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// Adds what was done to what failed; an interruption needs no context.
+    pub(crate) fn context(self, what: impl fmt::Display) -> Self {
+        match self {
+            Self::Interrupted(_) => self,
+            Self::Failed(error) => anyhow::anyhow!("{what}: {error:#}").into(),
+        }
+    }
+}
+
+impl From<anyhow::Error> for StepError {
+    fn from(error: anyhow::Error) -> Self {
+        if let Some(Self::Interrupted(signal)) = error.downcast_ref() {
+            return Self::Interrupted(*signal);
+        }
+        let interrupted = error.chain().find_map(|cause| cause.downcast_ref());
+        match interrupted {
+            Some(Interrupted(signal)) => Self::Interrupted(*signal),
+            None => Self::Failed(Arc::new(error)),
+        }
+    }
+}
+
+impl From<Interrupted> for StepError {
+    fn from(Interrupted(signal): Interrupted) -> Self {
+        Self::Interrupted(signal)
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted(signal) => Interrupted(*signal).fmt(f),
+            Self::Failed(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for StepError {}
+
+impl Serialize for StepError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a command failed: its exit code, and the messages that are printed once, in `commands::main`.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub exit: Exit,
+    /// For the journal.
+    pub step: Option<Step>,
+    /// One for each fault.
+    pub messages: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            step: None,
+            messages: vec![message.to_string()],
+        }
+    }
+
+    /// A signal decides the exit code, whatever else failed because of it.
+    pub(crate) fn or_interrupted(self, interrupt: &Interrupt, left: impl fmt::Display) -> Self {
+        match interrupt.check() {
+            Ok(()) => self,
+            Err(interrupted) => Self::new(
+                Exit::of_signal(interrupted.0),
+                format_args!("{interrupted}; {left}"),
+            ),
+        }
+    }
+}
+
+impl From<Interrupted> for Failure {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::new(Exit::of_signal(interrupted.0), interrupted)
     }
 }

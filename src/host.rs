@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::interrupt::Interrupt;
 use crate::process::{Capabilities, Runner};
 use crate::secrets::Redactor;
-use crate::secrets::{self, Credentials, Environment};
+use crate::secrets::{self, Credentials, Environment, NoCredentials};
 use crate::step::Event;
 use crate::tools::Programs;
 
@@ -18,7 +18,7 @@ pub(crate) struct Host {
     /// The environment that we were started with.
     pub environment: Environment,
     /// The keys, or why there are none.
-    pub credentials: Result<Credentials, String>,
+    pub credentials: Result<Credentials, NoCredentials>,
     /// Takes them out of text.
     pub redactor: Redactor,
     /// Where the tools are.

@@ -3,6 +3,7 @@
 //! Handlers and not a blocked mask: children inherit the mask and would go deaf. A handler only stores the
 //! signal's number, so a second signal finds nothing to corrupt.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,13 +44,23 @@ impl Interrupt {
     ///
     /// # Errors
     /// Where a signal has arrived.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        match self.signal() {
-            Some(signal) => anyhow::bail!("stopped because we received {signal}"),
-            None => Ok(()),
-        }
+    pub(crate) fn check(&self) -> Result<(), Interrupted> {
+        self.signal()
+            .map_or(Ok(()), |signal| Err(Interrupted(signal)))
     }
 }
+
+/// A signal that asks the program to stop has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interrupted(pub Signal);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped because we received {}", self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 #[cfg(test)]
 mod tests {

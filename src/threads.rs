@@ -1,15 +1,24 @@
 //! What several parts of the program need of threads.
 
+use std::io;
 use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::ScopedJoinHandle;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-/// A panic in a thread of ours is one in us.
+/// Starts a thread. `Scope::spawn` would panic where the system refuses one.
+pub(crate) fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().spawn_scoped(scope, work)
+}
+
+/// Joins the thread; a panic in it is raised again here.
 pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Semaphore that are taken: so many at once.
+/// Limits how many work at once.
 pub(crate) struct Semaphore {
     free: Mutex<usize>,
     freed: Condvar,

@@ -1,9 +1,9 @@
 //! The manifest, last: written, read back, and only then is there a backup.
 
 use std::io::{self, Write};
-use std::thread;
 
-use log::info;
+use anyhow::anyhow;
+use log::{info, warn};
 use md5::{Digest as _, Md5};
 
 use super::Run;
@@ -14,28 +14,25 @@ use crate::bucket::manifest::{
 };
 use crate::bucket::names::Mark;
 use crate::dataset::Tree;
+use crate::exit::StepError;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::payload::Payload;
 
-/// Writes the manifest of a complete backup, or of the datasets that are safely stored. None of them: nothing
-/// is written, and the started mark tells what was left behind.
-///
-/// # Errors
-/// Where there is no manifest in the bucket that says what is stored.
+/// Writes the manifest of what is safely stored, the last object of a backup, and reads it back.
 pub(super) fn write(
     run: &Run<'_>,
     bucket: &Registration,
     snapshot: &SnapshotRecord,
     works: &[(DatasetOutcome, Tree)],
     export: &ExportRecord,
-) -> Result<(), String> {
+) -> Result<(), StepError> {
     let failed: Vec<FailedDataset> = works
         .iter()
         .filter_map(|(dataset, _)| {
             Some(FailedDataset {
-                name: dataset.name.clone(),
-                error: dataset.error.clone()?,
+                name: dataset.name.to_string(),
+                error: dataset.error.as_ref()?.to_string(),
             })
         })
         .collect();
@@ -46,54 +43,40 @@ pub(super) fn write(
         .collect();
     bucket.open()?;
     if datasets.is_empty() {
-        return Err("no dataset is safely stored, so there is nothing to commit".to_owned());
+        // The failures of the datasets decide; this one only follows from them.
+        run.host.interrupt.check()?;
+        return Err(anyhow!("no dataset is safely stored, so there is nothing to commit").into());
     }
-    let complete = failed.is_empty();
-    let mark = if complete {
-        Mark::Complete
-    } else {
-        Mark::Partial
+    let mark = match failed.is_empty() {
+        true => Mark::Complete,
+        false => Mark::Partial,
     };
     let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
     let manifest = Manifest {
         head: Head::new(&run.host.name, run.timestamp),
         finished: Timestamp::now().rfc3339(),
-        complete,
+        complete: mark == Mark::Complete,
         snapshot: snapshot.clone(),
         export: export.clone(),
         failed,
         datasets,
     };
-    let sent =
-        send(run, &key, &manifest).map_err(|error| unstore(run, &key, format!("{error:#}")))?;
-    // The server has it, with the MD5 that it was sent with: the mark may go while it is read back.
-    let back = thread::scope(|scope| {
-        if complete {
-            scope.spawn(|| bucket.unregister(run));
+    let written = send(run, &key, &manifest).and_then(|sent| read_back(run, &key, &sent));
+    written.map_err(|error| unstore(run, &key, error))?;
+    match mark {
+        Mark::Complete => {
+            info!(step = "commit"; "{key} is written and reads back");
+            bucket.unregister(run);
         }
-        read_back(run, &key, &sent)
-    });
-    if let Err(error) = back {
-        let mut error = format!("{error:#}");
-        // Without its manifest the backup is nothing but a run that began.
-        if complete
-            && run.host.interrupt.signal().is_none()
-            && let Err(unmarked) = bucket.mark_again(run)
-        {
-            error += &format!("; the started mark could not be left again: {unmarked}");
-        }
-        return Err(unstore(run, &key, error));
-    }
-    match complete {
-        true => info!(step = "commit"; "{key} is written and reads back"),
-        false => info!(step = "commit"; "{key} says which datasets are safely stored"),
+        // The mark stays: it names the prefixes of the datasets that failed.
+        _ => info!(step = "commit"; "{key} names the datasets that are safely stored"),
     }
     Ok(())
 }
 
 fn stored<'a>(dataset: &'a DatasetOutcome, tree: &'a Tree) -> StoredDataset<'a> {
     StoredDataset {
-        name: &dataset.name,
+        name: dataset.name.as_str(),
         prefix: &dataset.prefix,
         files: dataset.files,
         bytes: dataset.bytes,
@@ -135,22 +118,21 @@ fn read_back(run: &Run<'_>, key: &str, sent: &Sent) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A manifest that did not arrive whole must not stay: it would look like a backup.
-fn unstore(run: &Run<'_>, key: &str, error: String) -> String {
+/// Deletes a manifest that did not arrive whole: it would look like a backup.
+fn unstore(run: &Run<'_>, key: &str, error: anyhow::Error) -> StepError {
     if run.host.interrupt.signal().is_some() {
-        // Nothing can be asked any more. If the manifest arrived, it is whole: all that it names was verified.
-        return format!("{error}; `opencode-backup list` tells whether {key} had arrived");
+        // No request is possible any more. A manifest that arrived is whole: all that it names was verified.
+        warn!(step = "commit"; "`opencode-backup list` shows whether {key} had arrived");
+        return error.into();
     }
     let rclone = &run.ready.rclone;
-    let there = rclone.stat(Label::new(Step::Commit), key);
-    match there
-        .and_then(|there| there.map_or(Ok(()), |_| rclone.delete(Label::new(Step::Commit), key)))
-    {
+    let error = match rclone.delete_if_there(Label::new(Step::Commit), key) {
         Ok(()) => error,
-        Err(again) => format!(
-            "{error}; {key} may be in the bucket and damaged: delete it by hand (and this could not be done: {again:#})"
+        Err(undeleted) => anyhow!(
+            "{error:#}; {key} may be in the bucket and damaged: delete it by hand (this failed: {undeleted:#})"
         ),
-    }
+    };
+    error.into()
 }
 
 /// The length and MD5 of a stream.

@@ -1,68 +1,75 @@
-//! The export, and the proof that it arrived: its exit code claims, its object proves.
+//! Runs the export and confirms it: its exit code claims that the object is stored, the bucket proves it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use anyhow::{Context as _, Result, anyhow, bail};
 use log::info;
 
 use super::Run;
+use super::outcome::ExportOutcome;
 use super::register::Registration;
 use crate::bucket::manifest::ExportRecord;
+use crate::exit::StepError;
 use crate::preflight::export_object_pattern;
 use crate::step::{Label, Step};
 use crate::tools::export;
 
 /// Runs the script and looks for the object that it names.
-pub(super) fn export(run: &Run<'_>, bucket: &Registration) -> ExportRecord {
+pub(super) fn export(run: &Run<'_>, bucket: &Registration) -> ExportOutcome {
     let Some(program) = &run.ready.export else {
-        return ExportRecord::disabled();
+        return ExportOutcome::disabled();
     };
     run.timer
         .during(Step::Export, None, || exported(run, bucket, program))
 }
 
-fn exported(run: &Run<'_>, bucket: &Registration, program: &Path) -> ExportRecord {
+fn exported(run: &Run<'_>, bucket: &Registration, program: &Path) -> ExportOutcome {
     let mut named = BTreeSet::new();
     let mut overhear = |line: &str| named.extend(export::objects_named(line).map(str::to_owned));
     let config = &run.host.config;
-    let result = export::command(program, config).and_then(|command| {
-        let credentials = &run.ready.rclone.credentials;
-        let env = export::environment(&run.host.environment, credentials, config, run.timestamp);
-        export::run(
-            &run.ready.rclone.runner,
-            command,
-            env,
-            config,
-            &mut overhear,
-        )
-    });
+    let credentials = &run.ready.rclone.credentials;
+    let env = export::environment(&run.host.environment, credentials, config, run.timestamp);
+    let command = export::command(program, config);
+    let runner = &run.ready.rclone.runner;
+    let result =
+        command.and_then(|command| export::run(runner, command, env, config, &mut overhear));
     let confirmed = confirm(run, bucket, &named);
     match (result, confirmed) {
         (Ok(()), Ok((object, size))) => {
             info!(step = "export", bytes = size; "the export is stored: {object}, {size} bytes");
-            ExportRecord::stored(object, size)
+            ExportOutcome {
+                record: ExportRecord::stored(object, size),
+                error: None,
+            }
         }
         (Ok(()), Err(error)) => {
-            ExportRecord::failed(format!("the script exited with 0, but {error}"))
+            let error = match StepError::from(error) {
+                StepError::Failed(error) => {
+                    anyhow!("the script exited with 0, but {error:#}").into()
+                }
+                interrupted => interrupted,
+            };
+            ExportOutcome::failed(error)
         }
-        (Err(error), Ok((object, size))) => ExportRecord {
-            object: Some(object),
-            size: Some(size),
-            ..ExportRecord::failed(format!("{error:#}"))
-        },
-        (Err(error), Err(_)) => ExportRecord::failed(format!("{error:#}")),
+        (Err(error), confirmed) => {
+            let mut outcome = ExportOutcome::failed(error.into());
+            // A script that failed may have stored its object all the same; retention has to know it.
+            if let Ok((object, size)) = confirmed {
+                (outcome.record.object, outcome.record.size) = (Some(object), Some(size));
+            }
+            outcome
+        }
     }
 }
 
-/// The one object that is named, new, there, and not empty.
+/// The object that the script named: absent before this run, present now, and not empty.
 fn confirm(
     run: &Run<'_>,
     bucket: &Registration,
     named: &BTreeSet<String>,
-) -> Result<(String, u64), String> {
-    let before = bucket
-        .exports()
-        .map_err(|error| format!("its object cannot be confirmed: {error}"))?;
+) -> Result<(String, u64)> {
+    let before = bucket.exports().context("its object cannot be confirmed")?;
     let mut problems = Vec::new();
     for object in named {
         if before.contains(object) {
@@ -75,11 +82,12 @@ fn confirm(
                 _ => problems.push(format!("{object} is empty")),
             },
             Ok(None) => problems.push(format!("{object} is not in the bucket")),
+            Err(error) if run.host.interrupt.signal().is_some() => return Err(error),
             Err(error) => problems.push(format!("{object} cannot be confirmed: {error:#}")),
         }
     }
-    match problems.is_empty() {
-        true => Err(format!("it named no object ({})", export_object_pattern())),
-        false => Err(problems.join("; ")),
+    if problems.is_empty() {
+        bail!("it named no object ({})", export_object_pattern());
     }
+    bail!("{}", problems.join("; "))
 }

@@ -4,7 +4,7 @@
 //! lock ─ mark ─ snapshot ─ structure ─┬─ upload ‖ contents ─ verify, for each dataset ─┬─ commit ─ retention
 //!                                     └─ export ─────────────────────────── confirm ───┘
 //! ```
-//! A stage that fails says so in the [`Outcome`]; nothing here decides an exit code.
+//! A stage that fails enters its error into the [`Outcome`]; nothing here decides an exit code.
 
 mod commit;
 mod export;
@@ -15,25 +15,28 @@ mod prune;
 mod register;
 mod upload;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::thread;
 
 use log::{info, warn};
 
 use crate::bucket::manifest::SnapshotRecord;
-use crate::dataset::{live_tree, scan};
+use crate::config::{Dataset, DatasetName};
+use crate::dataset::scan::ScannedDataset;
+use crate::dataset::{Tree, live_tree, scan};
+use crate::exit::StepError;
 use crate::free_space::Space;
 use crate::host::Host;
 use crate::lock::{self, Lock, LockError};
 use crate::preflight::{self, Check, Ready};
-use crate::snapshots;
+use crate::snapshots::{self, Snapshot};
 use crate::step::timer::StepTimer;
 use crate::step::{Label, Step};
-use crate::threads::{Semaphore, joined};
+use crate::threads::{Semaphore, joined, spawn};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::tuning::{Files, MemoryBudget};
 use crate::ui::{Bytes, counted};
-use outcome::{DatasetOutcome, Outcome, Refused};
+use outcome::{DatasetOutcome, ExportOutcome, Outcome, Refused};
 use previous::PreviousBackup;
 use register::Registration;
 pub(crate) use register::same_clock;
@@ -73,13 +76,9 @@ pub(crate) fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome,
         timestamp,
         timer: StepTimer::default(),
     };
-    // Whatever happens, there is a verdict of this run, and not that of the one before.
-    let ended = catch_unwind(AssertUnwindSafe(|| run.stages(&mut outcome)));
-    outcome.panicked = ended.is_err();
+    run.stages(&mut outcome);
     outcome.durations = run.timer.finish();
-    if let Some(signal) = host.interrupt.signal() {
-        outcome.signal = Some(signal);
-    }
+    outcome.signal = host.interrupt.signal();
     outcome.snapshots = snapshots::named(&host.config)
         .ok()
         .map(|named| named.len() as u64);
@@ -90,16 +89,15 @@ pub(crate) fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome,
 impl Run<'_> {
     fn stages(&self, outcome: &mut Outcome) {
         self.enter(outcome, Step::Mark);
-        let taken = preflight::taken_locally(self.host, self.timestamp);
-        // What the last backup was is guessed meanwhile, and its manifest read: a question less to wait for.
-        let (mut bucket, guess) = match taken.is_none() {
-            true => Registration::register(self, || PreviousBackup::guess(self)),
-            false => (Registration::ask(self), None),
+        let conflict = preflight::taken_locally(self.host, self.timestamp);
+        let mut bucket = match conflict {
+            None => Registration::register(self),
+            Some(_) => Registration::read_only(self),
         };
-        let taken: Vec<Check> = taken.into_iter().chain(bucket.taken(self)).collect();
-        if !taken.is_empty() {
+        let conflicts: Vec<Check> = conflict.into_iter().chain(bucket.conflict(self)).collect();
+        if !conflicts.is_empty() {
             bucket.unregister(self);
-            outcome.refused = Some(Refused::Unmet(taken));
+            outcome.refused = Some(Refused::Unmet(conflicts));
             return;
         }
         if self.host.interrupt.signal().is_some() {
@@ -107,96 +105,32 @@ impl Run<'_> {
         }
 
         self.enter(outcome, Step::Snapshot);
-        let (taken, base) = thread::scope(|scope| {
-            let base = scope.spawn(|| PreviousBackup::of(self, &bucket, guess.flatten()));
-            (
-                snapshots::take(&self.host.config, &self.ready.btrfs, self.timestamp),
-                joined(base),
-            )
-        });
-        let snapshot = match taken {
+        let snapshot = match self.snapshot() {
             Ok(snapshot) => snapshot,
             Err(error) => {
-                outcome.snapshot = Some(Err(format!("{error:#}")));
+                outcome.snapshot = Some(Err(error.into()));
                 bucket.unregister(self);
                 return;
             }
         };
-        info!(step = "snapshot"; "snapshot {} taken", snapshot.path.display());
         let record = SnapshotRecord::from(&snapshot);
         outcome.snapshot = Some(Ok(record.clone()));
 
         self.enter(outcome, Step::Structure);
-        let mounts = live_tree::mount_points();
-        let examined: Vec<_> = self
-            .host
-            .config
-            .datasets
-            .iter()
-            .map(|(name, dataset)| {
-                let found = snapshot
-                    .still_there()
-                    .map_err(|error| vec![error])
-                    .and_then(|()| {
-                        scan::examine(
-                            &snapshot.path,
-                            &self.host.config.subvolume,
-                            &mounts,
-                            dataset,
-                        )
-                    });
-                (name, dataset, found)
-            })
-            .collect();
-
-        let share = MemoryBudget::among(
-            self.host.config.remote.memory.bytes(),
-            examined.iter().map(|(.., found)| match found {
-                Ok(found) => found.tree.sizes(),
-                Err(_) => Files::default(),
-            }),
-        );
-
-        let turns = Semaphore::new(share.at_once());
+        let scanned = self.scan(&snapshot);
 
         self.enter(outcome, Step::Upload);
         bucket.retry(self);
-        let (works, export) = thread::scope(|scope| {
-            let (bucket, base, turns) = (&bucket, base.as_ref(), &turns);
-            let export = scope.spawn(|| export::export(self, bucket));
-            let children: Vec<_> = examined
-                .into_iter()
-                .map(|(name, dataset, found)| {
-                    let snapshot = &snapshot;
-                    scope.spawn(move || {
-                        Work {
-                            run: self,
-                            bucket,
-                            base,
-                            snapshot,
-                            name,
-                            dataset,
-                            share,
-                            turns,
-                        }
-                        .store(found)
-                    })
-                })
-                .collect();
-            let works: Vec<_> = children.into_iter().map(joined).collect();
-            // The export has a time of its own.
-            self.timer.leave();
-            (works, joined(export))
-        });
+        let (works, export) = self.store(&bucket, &snapshot, scanned);
         for (dataset, _) in &works {
-            self.tell(dataset);
+            self.log(dataset);
         }
         if let Some(error) = &export.error {
             warn!(step = "export"; "export: {error}");
         }
 
         self.enter(outcome, Step::Commit);
-        let commit = commit::write(self, &bucket, &record, &works, &export);
+        let commit = commit::write(self, &bucket, &record, &works, &export.record);
         let stored = commit.is_ok() && works.iter().all(|(dataset, _)| dataset.error.is_none());
         if let Err(error) = &commit {
             warn!(step = "commit"; "the manifest: {error}");
@@ -210,6 +144,83 @@ impl Run<'_> {
         }
     }
 
+    fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        let snapshot = snapshots::take(&self.host.config, &self.ready.btrfs, self.timestamp)?;
+        info!(step = "snapshot"; "snapshot {} taken", snapshot.path.display());
+        Ok(snapshot)
+    }
+
+    /// Every dataset as the snapshot holds it.
+    fn scan(&self, snapshot: &Snapshot) -> Vec<Scanned<'_>> {
+        let config = &self.host.config;
+        let mounts = live_tree::mount_points();
+        let scan = |dataset| {
+            snapshot.still_there()?;
+            let scanned = scan::examine(&snapshot.path, &config.subvolume, &mounts, dataset);
+            Ok(scanned.map_err(anyhow::Error::from)?)
+        };
+        let datasets = config.datasets.iter();
+        datasets
+            .map(|(name, dataset)| (name, dataset, scan(dataset)))
+            .collect()
+    }
+
+    /// Stores the datasets and runs the export, side by side.
+    fn store(
+        &self,
+        bucket: &Registration,
+        snapshot: &Snapshot,
+        scanned: Vec<Scanned<'_>>,
+    ) -> (Vec<(DatasetOutcome, Tree)>, ExportOutcome) {
+        let previous = PreviousBackup::of(self, bucket);
+        let sizes = scanned.iter().map(|(.., found)| match found {
+            Ok(found) => found.tree.sizes(),
+            Err(_) => Files::default(),
+        });
+        let share = MemoryBudget::among(self.host.config.remote.memory.bytes(), sizes);
+        let turns = Semaphore::new(share.at_once());
+        thread::scope(|scope| {
+            let export = spawn(scope, || export::export(self, bucket));
+            let (previous, turns) = (previous.as_ref(), &turns);
+            let work = move |name, dataset, scanned| {
+                let work = Work {
+                    run: self,
+                    bucket,
+                    base: previous,
+                    snapshot,
+                    name,
+                    dataset,
+                    share,
+                    turns,
+                };
+                work.store(scanned)
+            };
+            let start = |(name, dataset, scanned)| {
+                (name, spawn(scope, move || work(name, dataset, scanned)))
+            };
+            let threads: Vec<_> = scanned.into_iter().map(start).collect();
+            let works = threads.into_iter().map(|(name, thread)| match thread {
+                Ok(thread) => joined(thread),
+                Err(error) => self.no_thread(name, error),
+            });
+            let works = works.collect();
+            // The export has a time of its own.
+            self.timer.leave();
+            let export = match export {
+                Ok(thread) => joined(thread),
+                Err(error) => ExportOutcome::failed(no_thread(error)),
+            };
+            (works, export)
+        })
+    }
+
+    fn no_thread(&self, name: &DatasetName, error: io::Error) -> (DatasetOutcome, Tree) {
+        let mut outcome =
+            DatasetOutcome::new(name, &self.host.config.remote.prefix, self.timestamp);
+        outcome.fail(Step::Upload, no_thread(error));
+        (outcome, Tree::default())
+    }
+
     fn enter(&self, outcome: &mut Outcome, step: Step) {
         self.timer.enter(step);
         // What comes after a signal is clean-up: the verdict names the stage that was stopped.
@@ -221,7 +232,7 @@ impl Run<'_> {
         });
     }
 
-    fn tell(&self, dataset: &DatasetOutcome) {
+    fn log(&self, dataset: &DatasetOutcome) {
         let name = dataset.name.as_str();
         for warning in &dataset.warnings {
             warn!(step = "contents", dataset = name; "{name}: {warning}");
@@ -237,4 +248,17 @@ impl Run<'_> {
             ),
         }
     }
+}
+
+/// A dataset on its way from the scan to its upload.
+type Scanned<'a> = (
+    &'a DatasetName,
+    &'a Dataset,
+    Result<ScannedDataset, StepError>,
+);
+
+fn no_thread(error: io::Error) -> StepError {
+    anyhow::Error::from(error)
+        .context("no thread could be started")
+        .into()
 }

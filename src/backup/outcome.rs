@@ -4,7 +4,9 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use crate::bucket::manifest::{ExportRecord, SnapshotRecord};
-use crate::exit::Exit;
+use crate::bucket::names;
+use crate::config::{DatasetName, Prefix};
+use crate::exit::{Exit, StepError};
 use crate::free_space::Space;
 use crate::preflight::Check;
 use crate::retention::Pruned;
@@ -13,27 +15,25 @@ use crate::step::{Step, Transfer};
 use crate::timestamp::Timestamp;
 
 /// What came of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Why it did not begin, if it did not.
     pub refused: Option<Refused>,
     /// The signal that asked us to stop.
     pub signal: Option<Signal>,
-    /// Whether a bug of ours ended it, or a machine on which no thread can be had.
-    pub panicked: bool,
     /// The stage that was reached.
     pub reached: Option<Step>,
     /// How long each step took.
     pub durations: Vec<StepDuration>,
     /// The snapshot, once tried.
-    pub snapshot: Option<Result<SnapshotRecord, String>>,
+    pub snapshot: Option<Result<SnapshotRecord, StepError>>,
     /// The datasets, once tried.
     pub datasets: Vec<DatasetOutcome>,
     /// The export, once tried.
-    pub export: Option<ExportRecord>,
+    pub export: Option<ExportOutcome>,
     /// The manifest, once tried.
-    pub commit: Option<Result<(), String>>,
-    pub retention: Option<Result<Pruned, String>>,
+    pub commit: Option<Result<(), StepError>>,
+    pub retention: Option<Result<Pruned, StepError>>,
     /// What is worth saying beside.
     pub warnings: Vec<String>,
     /// How many local snapshots there are.
@@ -52,15 +52,12 @@ pub(crate) enum Refused {
 /// What came of a dataset.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DatasetOutcome {
-    pub name: String,
+    pub name: DatasetName,
     pub prefix: String,
     /// Why it is not safely stored; nothing where it is.
-    pub error: Option<String>,
+    pub error: Option<StepError>,
     /// The stage that failed.
     pub failed_step: Option<Step>,
-    /// Whether it failed because we were told to stop.
-    #[serde(skip)]
-    pub interrupted: bool,
     /// What is worth saying.
     pub warnings: Vec<String>,
     pub files: u64,
@@ -71,56 +68,100 @@ pub(crate) struct DatasetOutcome {
     pub transfer: Transfer,
 }
 
-/// The exit code. With several failures the lowest of 4 to 7 wins; an interruption that kept something
-/// from being done goes before them all.
-pub(crate) fn exit_code(outcome: &Outcome) -> Exit {
-    let failure = failure(outcome);
-    // What had failed before the signal came is no interruption: a stopped unit would look well.
-    let failed_by_itself = outcome
-        .datasets
-        .iter()
-        .any(|dataset| dataset.error.is_some() && !dataset.interrupted);
-    match (outcome.signal, failure) {
-        (Some(_), Some(Exit::Dataset)) if failed_by_itself => Exit::Dataset,
-        (Some(signal), Some(failure)) if failure >= Exit::Snapshot && failure != Exit::Locked => {
-            Exit::of_signal(signal)
+impl DatasetOutcome {
+    pub(super) fn new(name: &DatasetName, prefix: &Prefix, timestamp: Timestamp) -> Self {
+        Self {
+            name: name.clone(),
+            prefix: names::dataset_prefix(prefix, name, timestamp),
+            error: None,
+            failed_step: None,
+            warnings: Vec::new(),
+            files: 0,
+            bytes: 0,
+            data_time: None,
+            transfer: Transfer::default(),
         }
-        (_, Some(failure)) => failure,
-        (_, None) => Exit::Done,
+    }
+
+    pub(super) fn fail(&mut self, step: Step, error: StepError) {
+        self.failed_step = Some(step);
+        self.error = Some(error);
     }
 }
 
-fn failure(outcome: &Outcome) -> Option<Exit> {
+/// The outcome of the export.
+#[derive(Clone, Debug)]
+pub(crate) struct ExportOutcome {
+    /// For the manifest.
+    pub record: ExportRecord,
+    pub error: Option<StepError>,
+}
+
+impl ExportOutcome {
+    pub(crate) fn disabled() -> Self {
+        Self {
+            record: ExportRecord::disabled(),
+            error: None,
+        }
+    }
+
+    pub(crate) fn failed(error: StepError) -> Self {
+        Self {
+            record: ExportRecord::failed(error.to_string()),
+            error: Some(error),
+        }
+    }
+}
+
+/// The exit code. Of several failures the lowest of 4 to 7 wins. A signal decides only where nothing failed by itself:
+/// a stopped unit counts as successful, and a failure that precedes the signal must stay visible.
+pub(crate) fn exit_code(outcome: &Outcome) -> Exit {
     match &outcome.refused {
-        Some(Refused::Unmet(_)) => return Some(Exit::Unmet),
-        Some(Refused::Locked) => return Some(Exit::Locked),
+        Some(Refused::Unmet(_)) => return Exit::Unmet,
+        Some(Refused::Locked) => return Exit::Locked,
         None => {}
     }
-    if outcome.panicked {
-        return Some(Exit::Unexpected);
+    let failures = outcome.failures();
+    let lowest = failures.iter().map(|(exit, _)| *exit).min();
+    let stopped = failures.iter().all(|(_, stopped)| *stopped);
+    match (lowest, outcome.signal) {
+        (None, _) => Exit::Done,
+        (Some(_), Some(signal)) if stopped => Exit::of_signal(signal),
+        (Some(lowest), _) => lowest,
     }
-    if !matches!(outcome.snapshot, Some(Ok(_))) {
-        return Some(Exit::Snapshot);
-    }
-    if outcome.datasets.is_empty()
-        || outcome
-            .datasets
-            .iter()
-            .any(|dataset| dataset.error.is_some())
-        || !matches!(outcome.commit, Some(Ok(())))
-    {
-        return Some(Exit::Dataset);
-    }
-    if outcome
-        .export
-        .as_ref()
-        .is_none_or(|export| export.outcome == ExportRecord::FAILED)
-    {
-        return Some(Exit::Export);
-    }
-    match &outcome.retention {
-        Some(Ok(pruned)) if pruned.failed.is_empty() => None,
-        _ => Some(Exit::Retention),
+}
+
+impl Outcome {
+    /// What failed, and whether a signal is the reason. A stage that was not reached failed too: the signal prevented
+    /// it, or the failure before it, which is the lower exit code.
+    fn failures(&self) -> Vec<(Exit, bool)> {
+        fn of<T>(exit: Exit, result: Option<&Result<T, StepError>>) -> Option<(Exit, bool)> {
+            match result {
+                None => Some((exit, true)),
+                Some(Err(error)) => Some((exit, error.is_interrupted())),
+                Some(Ok(_)) => None,
+            }
+        }
+        let mut failures = Vec::new();
+        failures.extend(of(Exit::Snapshot, self.snapshot.as_ref()));
+        let datasets = self.datasets.iter();
+        let errors = datasets.filter_map(|dataset| dataset.error.as_ref());
+        failures.extend(errors.map(|error| (Exit::Dataset, error.is_interrupted())));
+        failures.extend(of(Exit::Dataset, self.commit.as_ref()));
+        failures.extend(match &self.export {
+            None => Some((Exit::Export, true)),
+            Some(export) => {
+                let error = export.error.as_ref();
+                error.map(|error| (Exit::Export, error.is_interrupted()))
+            }
+        });
+        failures.extend(of(Exit::Retention, self.retention.as_ref()));
+        if let Some(Ok(pruned)) = &self.retention
+            && !pruned.failed.is_empty()
+        {
+            failures.push((Exit::Retention, self.signal.is_some()));
+        }
+        failures
     }
 }
 
@@ -129,17 +170,10 @@ mod tests {
     use super::*;
 
     fn good() -> Outcome {
-        let dataset = |name: &str| DatasetOutcome {
-            name: name.to_owned(),
-            prefix: String::new(),
-            error: None,
-            failed_step: None,
-            interrupted: false,
-            warnings: Vec::new(),
-            files: 1,
-            bytes: 1,
-            data_time: None,
-            transfer: Transfer::default(),
+        let dataset = |name: &str| {
+            let name = name.parse().expect("a name");
+            let now = Timestamp::from_unix(0).expect("a time");
+            DatasetOutcome::new(&name, &Prefix::default(), now)
         };
         Outcome {
             snapshot: Some(Ok(SnapshotRecord {
@@ -148,23 +182,30 @@ mod tests {
                 parent_uuid: String::new(),
             })),
             datasets: vec![dataset("falkordb"), dataset("valkey")],
-            export: Some(ExportRecord::disabled()),
+            export: Some(ExportOutcome::disabled()),
             commit: Some(Ok(())),
             retention: Some(Ok(Pruned::default())),
             ..Outcome::default()
         }
     }
 
+    fn failed() -> StepError {
+        anyhow::anyhow!("x").into()
+    }
+
+    fn stopped() -> StepError {
+        StepError::Interrupted(Signal::SIGTERM)
+    }
+
     type Break = fn(&mut Outcome);
 
     #[test]
     fn the_documented_codes() {
-        let no_snapshot: Break = |outcome| outcome.snapshot = Some(Err("x".to_owned()));
-        let no_dataset: Break = |outcome| outcome.datasets[1].error = Some("x".to_owned());
-        let no_commit: Break = |outcome| outcome.commit = Some(Err("x".to_owned()));
-        let no_export: Break =
-            |outcome| outcome.export = Some(ExportRecord::failed("x".to_owned()));
-        let no_retention: Break = |outcome| outcome.retention = Some(Err("x".to_owned()));
+        let no_snapshot: Break = |outcome| outcome.snapshot = Some(Err(failed()));
+        let no_dataset: Break = |outcome| outcome.datasets[1].error = Some(failed());
+        let no_commit: Break = |outcome| outcome.commit = Some(Err(failed()));
+        let no_export: Break = |outcome| outcome.export = Some(ExportOutcome::failed(failed()));
+        let no_retention: Break = |outcome| outcome.retention = Some(Err(failed()));
         let one_stays: Break = |outcome| {
             outcome.retention = Some(Ok(Pruned {
                 failed: vec!["x".to_owned()],
@@ -173,14 +214,20 @@ mod tests {
         };
         let interrupt: Break = |outcome| outcome.signal = Some(Signal::SIGINT);
         let terminate: Break = |outcome| outcome.signal = Some(Signal::SIGTERM);
-        let stopped: Break = |outcome| outcome.datasets[1].interrupted = true;
-        let panicked: Break = |outcome| outcome.panicked = true;
+        let stopped_dataset: Break = |outcome| outcome.datasets[0].error = Some(stopped());
+        let stopped_commit: Break = |outcome| outcome.commit = Some(Err(stopped()));
+        let stopped_retention: Break = |outcome| outcome.retention = Some(Err(stopped()));
+        let no_stage_after_the_snapshot: Break = |outcome| {
+            *outcome = Outcome {
+                signal: outcome.signal,
+                snapshot: outcome.snapshot.take(),
+                ..Outcome::default()
+            };
+        };
         let unmet: Break = |outcome| outcome.refused = Some(Refused::Unmet(Vec::new()));
         let locked: Break = |outcome| outcome.refused = Some(Refused::Locked);
         let table: &[(&[Break], u8)] = &[
             (&[], 0),
-            (&[panicked], 1),
-            (&[panicked, no_dataset], 1),
             (&[unmet], 3),
             (&[no_snapshot], 4),
             (&[no_dataset], 5),
@@ -195,9 +242,15 @@ mod tests {
             // A signal that came too late to stop anything is no interruption.
             (&[interrupt], 0),
             (&[interrupt, no_dataset], 5),
-            (&[interrupt, no_dataset, stopped], 130),
-            (&[interrupt, no_commit], 130),
-            (&[terminate, no_retention], 143),
+            (&[interrupt, stopped_dataset, stopped_commit], 130),
+            (&[terminate, stopped_commit], 143),
+            (&[terminate, stopped_retention], 143),
+            (&[terminate, no_stage_after_the_snapshot], 143),
+            // What failed before the signal is a failure.
+            (&[terminate, no_snapshot], 4),
+            (&[terminate, no_dataset, stopped_dataset, stopped_commit], 5),
+            (&[terminate, no_export, stopped_dataset, stopped_commit], 5),
+            (&[terminate, no_retention], 7),
             (&[terminate, locked], 75),
             (&[terminate, unmet], 3),
         ];

@@ -65,7 +65,7 @@ pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<P
         timestamp,
         timer: StepTimer::default(),
     };
-    let bucket = Registration::ask(&run);
+    let bucket = Registration::read_only(&run);
     let mut plan = Plan {
         timestamp,
         environment: environment(),
@@ -75,7 +75,7 @@ pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<P
     };
     let taken: Vec<Check> = preflight::taken_locally(host, timestamp)
         .into_iter()
-        .chain(bucket.taken(&run))
+        .chain(bucket.conflict(&run))
         .collect();
     plan.notes.extend(
         taken
@@ -83,7 +83,7 @@ pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<P
             .map(|check| format!("{}: {}", check.what, check.found)),
     );
     if let Err(error) = bucket.exports() {
-        plan.notes.push(error);
+        plan.notes.push(error.to_string());
     }
     plan.steps(&run, &bucket)?;
     plan.retention(&run, &bucket);
@@ -160,7 +160,7 @@ impl Plan {
         for commit in [
             args::rcat(program, remote, &manifest)?,
             args::cat(program, remote, &folder)?,
-            bucket.unregister_command(run)?,
+            args::delete(program, remote, &bucket.mark_key(run))?,
         ] {
             self.push(run, Step::Commit, None, &commit, PRIVILEGES);
         }
@@ -239,7 +239,7 @@ fn sources(remote: &Remote, bucket: &Registration, now: Timestamp) -> Vec<Timest
         return Vec::new();
     }
     bucket
-        .base(now)
+        .previous(now)
         .into_iter()
         .chain(bucket.interrupted(now))
         .collect()

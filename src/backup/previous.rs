@@ -16,7 +16,6 @@ use crate::bucket::manifest::Stored;
 use crate::bucket::names::{self, Mark};
 use crate::config::DatasetName;
 use crate::dataset::{Node, NodeKind, Tree};
-use crate::snapshots;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::names as object_names;
@@ -32,44 +31,25 @@ pub(super) struct PreviousBackup {
 }
 
 impl PreviousBackup {
-    /// Reads the manifest that goes with the newest snapshot here, which most often is the last backup's.
-    pub(super) fn guess(run: &Run<'_>) -> Option<Self> {
-        let incremental = run.host.config.remote.incremental;
-        let newest = snapshots::named(&run.host.config).ok()?.into_iter();
-        let newest = newest
-            .map(|(_, timestamp)| timestamp)
-            .find(|timestamp| *timestamp < run.timestamp);
-        let newest = newest.filter(|_| incremental)?;
-        let label = Label::new(Step::Upload);
-        let rclone = &run.ready.rclone;
-        // After a run that failed it is not there, and the right one is read once it is known.
-        Self::read(run, newest, |key, take| rclone.try_get(label, key, take)).ok()
-    }
-
-    /// The last backup's: what was guessed, or another one. Without it everything is sent.
-    pub(super) fn of(run: &Run<'_>, bucket: &Registration, guess: Option<Self>) -> Option<Self> {
+    /// Reads the manifest of the newest complete backup. Without one, or where it cannot be read, everything is sent.
+    pub(super) fn of(run: &Run<'_>, bucket: &Registration) -> Option<Self> {
         let remote = &run.host.config.remote;
-        let timestamp = bucket.base(run.timestamp).filter(|_| remote.incremental)?;
-        if let Some(guess) = guess.filter(|guess| guess.timestamp == timestamp) {
-            return Some(guess);
-        }
-        let (rclone, label) = (&run.ready.rclone, Label::new(Step::Upload));
-        let read = Self::read(run, timestamp, |key, take| rclone.get(label, key, take));
-        let why = |error| {
+        let timestamp = bucket
+            .previous(run.timestamp)
+            .filter(|_| remote.incremental)?;
+        let read = Self::read(run, timestamp);
+        let log = |error| {
             let key = Mark::Complete.key(&remote.prefix, timestamp);
             info!(step = "upload"; "{key}: {error:#}; nothing is copied from there, everything is sent");
         };
-        read.map_err(why).ok()
+        read.map_err(log).ok()
     }
 
-    fn read(
-        run: &Run<'_>,
-        timestamp: Timestamp,
-        get: impl FnOnce(&str, &mut dyn FnMut(&[u8])) -> Result<()> + Send,
-    ) -> Result<Self> {
+    fn read(run: &Run<'_>, timestamp: Timestamp) -> Result<Self> {
         let prefix = &run.host.config.remote.prefix;
         let key = Mark::Complete.key(prefix, timestamp);
-        let stored = Stored::read(prefix, timestamp, |take| get(&key, take))?;
+        let (rclone, label) = (&run.ready.rclone, Label::new(Step::Upload));
+        let stored = Stored::read(prefix, timestamp, |take| rclone.get(label, &key, take))?;
         let mut base = Self {
             timestamp,
             hasher: RandomState::new(),

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
+
 use super::Run;
 use super::register::Registration;
+use crate::exit::StepError;
 use crate::retention::bucket::Expiry;
 use crate::retention::snapshots as local;
 use crate::retention::{Policy, Pruned};
@@ -17,10 +20,10 @@ pub(super) fn all(
     run: &Run<'_>,
     bucket: &Registration,
     subvolume: &Subvolume,
-) -> Result<Pruned, String> {
+) -> Result<Pruned, StepError> {
     bucket
         .clock(run.timestamp)
-        .map_err(|error| format!("nothing was deleted: {error}"))?;
+        .map_err(|error| error.context("nothing was deleted"))?;
     let mut committed = bucket.committed();
     committed.insert(run.timestamp);
     let (host, btrfs) = (run.host, &run.ready.btrfs);
@@ -32,7 +35,7 @@ pub(super) fn all(
         &BTreeMap::new(),
         run.timestamp,
     )
-    .map_err(|error| format!("nothing was deleted: {error:#}"))?;
+    .context("nothing was deleted")?;
     let mut pruned = local::local(host, btrfs, subvolume, rows);
     if let Some(policy) = Policy::remote(host.config.retention) {
         let marks = bucket.marks_with(run.timestamp);

@@ -1,24 +1,24 @@
 //! A dataset's way to the bucket: uploaded while it is read, then compared with what the bucket lists.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use anyhow::{Context as _, anyhow};
 use log::info;
 
 use super::Run;
 use super::outcome::DatasetOutcome;
 use super::previous::{self, Copies, PreviousBackup};
 use super::register::Registration;
-use crate::bucket::names;
 use crate::config::{Dataset, DatasetName, Format};
 use crate::dataset::Tree;
-use crate::dataset::compare::Listing;
-use crate::dataset::read::{self, Contents};
+use crate::dataset::compare::{Difference, Listing};
+use crate::dataset::read::{Contents, Reader};
 use crate::dataset::scan::ScannedDataset;
-use crate::process::ChildError;
+use crate::exit::StepError;
 use crate::snapshots::Snapshot;
 use crate::step::{Label, Step, Transfer};
-use crate::threads::{Semaphore, joined};
+use crate::threads::{Semaphore, joined, spawn};
 use crate::tools::rclone::args::{self, Sync};
 use crate::tools::rclone::tuning::{Files, MemoryBudget, Tuning};
 use crate::ui::counted;
@@ -50,108 +50,113 @@ impl Work<'_> {
     /// Uploads, reads and verifies. What was stored comes back as a tree with the MD5 of every file.
     pub(super) fn store(
         self,
-        found: Result<ScannedDataset, Vec<String>>,
+        scanned: Result<ScannedDataset, StepError>,
     ) -> (DatasetOutcome, Tree) {
-        let prefix = names::dataset_prefix(
-            &self.run.host.config.remote.prefix,
-            self.name,
-            self.run.timestamp,
-        );
-        let mut outcome = DatasetOutcome {
-            name: self.name.to_string(),
-            prefix,
-            error: None,
-            failed_step: None,
-            interrupted: false,
-            warnings: Vec::new(),
-            files: 0,
-            bytes: 0,
-            data_time: None,
-            transfer: Transfer::default(),
-        };
-        let mut found = match found {
-            Ok(found) => found,
-            Err(problems) => {
-                outcome.fail(Step::Structure, problems.join("; "));
+        let prefix = &self.run.host.config.remote.prefix;
+        let mut outcome = DatasetOutcome::new(self.name, prefix, self.run.timestamp);
+        let mut scanned = match scanned {
+            Ok(scanned) => scanned,
+            Err(error) => {
+                outcome.fail(Step::Structure, error);
                 return (outcome, Tree::default());
             }
         };
-        (outcome.files, outcome.bytes) = found.tree.totals();
-        outcome.warnings.append(&mut found.warnings);
-        // Where no thread can be had for one dataset, the others are stored all the same.
-        let transferred =
-            catch_unwind(AssertUnwindSafe(|| self.transfer(&mut found, &mut outcome)));
-        let transferred = transferred.unwrap_or_else(|_| {
-            let what = "it ended unexpectedly: no thread could be had, or this is a bug; the reason stands above";
-            Err((Step::Upload, what.to_owned()))
-        });
-        if let Err((step, error)) = transferred {
-            outcome.interrupted = self.run.host.interrupt.signal().is_some();
+        (outcome.files, outcome.bytes) = scanned.tree.totals();
+        outcome.warnings.append(&mut scanned.warnings);
+        if let Err((step, error)) = self.transfer(&mut scanned, &mut outcome) {
             outcome.fail(step, error);
         }
-        (outcome, found.tree)
+        (outcome, scanned.tree)
     }
 
     fn transfer(
         &self,
-        found: &mut ScannedDataset,
+        scanned: &mut ScannedDataset,
         outcome: &mut DatasetOutcome,
-    ) -> Result<(), (Step, String)> {
-        let files = found.tree.sizes();
+    ) -> Result<(), (Step, StepError)> {
+        let at = |step: Step| move |error: anyhow::Error| (step, error.into());
+        let files = scanned.tree.sizes();
+        let prefix = outcome.prefix.as_str();
+        let mut listing = Listing::of(&scanned.tree);
         let copies = self.turns.take(|| match self.bucket.open() {
-            Ok(()) => previous::choose(self.run, self.bucket, self.base, self.name, &found.tree),
+            Ok(()) => previous::choose(self.run, self.bucket, self.base, self.name, &scanned.tree),
             // The upload says why.
             Err(_) => Vec::new(),
         });
-        let prefix = outcome.prefix.as_str();
-        let mut listing = Listing::of(&found.tree);
-        let (contents, upload, listed) = thread::scope(|scope| {
-            let reader = scope.spawn(|| self.timed(Step::Contents, || self.read(found)));
-            let (upload, listed) = self.turns.take(|| {
+        let upload_failed = AtomicBool::new(false);
+        let (contents, upload) = thread::scope(|scope| {
+            let read = || self.timed(Step::Contents, || self.read(scanned, &upload_failed));
+            let reader = spawn(scope, read).context("starting a thread that reads the dataset")?;
+            let upload = self.turns.take(|| {
                 let upload = self.timed(Step::Upload, || self.upload(files, prefix, &copies));
-                // Asked while the files may still be read.
-                let listed = upload.is_ok().then(|| self.list(&mut listing, prefix));
-                (upload, listed)
+                let failed = matches!(upload, Err(StepError::Failed(_)));
+                upload_failed.store(failed, Ordering::Relaxed);
+                // Listed while the files may still be read.
+                upload.map(|transfer| (transfer, self.list(&mut listing, prefix)))
             });
-            (joined(reader), upload, listed)
-        });
-        // Whoever swapped it while it was read may have swapped it for a forgery.
-        self.snapshot
-            .still_there()
-            .map_err(|error| (Step::Upload, error))?;
-        let contents = contents.map_err(|error| (Step::Contents, error))?;
+            anyhow::Ok((joined(reader), upload))
+        })
+        .map_err(at(Step::Contents))?;
+        // Whoever exchanged the snapshot while it was read may have put a forgery in its place.
+        self.snapshot.still_there().map_err(at(Step::Upload))?;
+        let read = self.judge(contents, outcome);
+        let (transfer, listed) = match (upload, read) {
+            // The reader stopped because the upload failed, so the upload is what failed first; an upload that a
+            // signal stopped must not hide what the reader found before.
+            (Err(error), Ok(()) | Err(StepError::Interrupted(_))) => {
+                return Err((Step::Upload, error));
+            }
+            (Err(error @ StepError::Failed(_)), _) => return Err((Step::Upload, error)),
+            (_, Err(error)) => return Err((Step::Contents, error)),
+            (Ok(uploaded), Ok(())) => uploaded,
+        };
+        outcome.transfer = transfer;
+        listed.map_err(|error| (Step::Verify, error))?;
+        match listing.compare(&scanned.tree) {
+            Ok(()) => Ok(()),
+            Err(difference) => self.turns.take(|| {
+                let changed = self.resend_changed(scanned, files, outcome, &difference);
+                changed.map_err(|error| (Step::Verify, error))
+            }),
+        }
+    }
+
+    /// Takes over the warnings and the data's age. A problem in the contents is a failure.
+    fn judge(
+        &self,
+        contents: Result<Contents, StepError>,
+        outcome: &mut DatasetOutcome,
+    ) -> Result<(), StepError> {
+        let contents = contents?;
         outcome.warnings.extend(contents.warnings);
         outcome.data_time = contents.data_time;
-        if !contents.problems.is_empty() {
-            return Err((Step::Contents, contents.problems.join("; ")));
+        if contents.problems.is_empty() {
+            return Ok(());
         }
-        outcome.transfer = upload.map_err(|error| (Step::Upload, error))?;
-        let compared = listed
-            .unwrap_or(Ok(()))
-            .and_then(|()| listing.compare(&found.tree));
-        compared.or_else(|difference| {
-            self.turns
-                .take(|| self.resend_changed(found, files, outcome, difference))
-        })
+        Err(anyhow!("{}", contents.problems.join("; ")).into())
     }
 
     fn timed<T>(&self, step: Step, act: impl FnOnce() -> T) -> T {
         self.run.timer.during(step, Some(self.name), act)
     }
 
-    fn read(&self, found: &mut ScannedDataset) -> Result<Contents, String> {
-        let root = self.snapshot.path.join(&self.dataset.path);
-        read::read(
-            &root,
-            found,
-            self.dataset,
-            self.run.timestamp,
-            &self.run.host.interrupt,
-        )
+    fn read(
+        &self,
+        scanned: &mut ScannedDataset,
+        upload_failed: &AtomicBool,
+    ) -> Result<Contents, StepError> {
+        let reader = Reader {
+            root: &self.snapshot.path.join(&self.dataset.path),
+            dataset: self.dataset,
+            now: self.run.timestamp,
+            interrupt: &self.run.host.interrupt,
+            abandoned: upload_failed,
+        };
+        Ok(reader.read(scanned)?)
     }
 
-    /// Copies what can be copied, and sends what must be sent.
-    fn upload(&self, files: Files, prefix: &str, copies: &[Copies]) -> Result<Transfer, String> {
+    /// Copies on the server what a backup or an interrupted run has, and sends the rest.
+    fn upload(&self, files: Files, prefix: &str, copies: &[Copies]) -> Result<Transfer, StepError> {
         self.bucket.open()?;
         let (mut copied, mut left) = (0, files);
         for one in copies {
@@ -162,8 +167,8 @@ impl Work<'_> {
                     copied += one.bytes;
                     left = left.less(one.files);
                 }
-                Err(error) if stopped(&error) => return Err(format!("{error:#}")),
                 Err(error) => {
+                    self.run.host.interrupt.check()?;
                     let (name, files) = (self.name.as_str(), counted(one.files.count, "file"));
                     info!(step = "upload", dataset = name; "{name}: {files} could not be copied from {} on the server and are sent: {error:#}", one.prefix);
                 }
@@ -171,9 +176,7 @@ impl Work<'_> {
         }
         let mut transfer = match left.count {
             0 => Transfer::default(),
-            _ => self
-                .sync(left, prefix, false)
-                .map_err(|error| format!("{error:#}"))?,
+            _ => self.sync(left, prefix, false)?,
         };
         transfer.bytes += copied;
         transfer.copied_bytes += copied;
@@ -194,46 +197,35 @@ impl Work<'_> {
         rclone.transfer(Label::of(Step::Upload, self.name), command)
     }
 
-    fn list(&self, listing: &mut Listing, prefix: &str) -> Result<(), String> {
+    fn list(&self, listing: &mut Listing, prefix: &str) -> Result<(), StepError> {
         let label = Label::of(Step::Verify, self.name);
-        self.timed(Step::Verify, || {
-            listing
-                .ask(&self.run.ready.rclone, label, prefix)
-                .map_err(|error| format!("listing {prefix}: {error:#}"))
-        })
+        let rclone = &self.run.ready.rclone;
+        let listed = self.timed(Step::Verify, || listing.ask(rclone, label, prefix));
+        Ok(listed.with_context(|| format!("listing {prefix}"))?)
     }
 
-    /// A file whose size and time are those of the last backup and whose bytes are not was copied instead of
-    /// sent: compare by checksum, send what differs, and look again.
+    /// Sends again what differs, once, and compares again.
     fn resend_changed(
         &self,
-        found: &ScannedDataset,
+        scanned: &ScannedDataset,
         files: Files,
         outcome: &mut DatasetOutcome,
-        difference: String,
-    ) -> Result<(), (Step, String)> {
-        let failed = |error: String| (Step::Verify, error);
-        if self.run.host.interrupt.signal().is_some() {
-            return Err(failed(difference));
-        }
+        difference: &Difference,
+    ) -> Result<(), StepError> {
+        self.run.host.interrupt.check()?;
         let name = self.name.as_str();
         info!(step = "verify", dataset = name; "{name}: {difference}; sending again what differs");
         let transfer = self
             .timed(Step::Upload, || self.sync(files, &outcome.prefix, true))
-            .map_err(|error| failed(format!("{difference}; {error:#}")))?;
+            .map_err(|error| StepError::from(error).context(difference))?;
         outcome.transfer.bytes += transfer.bytes;
         outcome.transfer.files += transfer.files;
-        let mut listing = Listing::of(&found.tree);
-        self.list(&mut listing, &outcome.prefix)
-            .and_then(|()| listing.compare(&found.tree))
-            .map_err(failed)
+        let mut listing = Listing::of(&scanned.tree);
+        self.list(&mut listing, &outcome.prefix)?;
+        Ok(listing
+            .compare(&scanned.tree)
+            .map_err(anyhow::Error::from)?)
     }
-}
-
-fn stopped(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<ChildError>()
-        .is_some_and(ChildError::is_interrupted)
 }
 
 /// What rclone is told to leave out.
@@ -241,12 +233,5 @@ pub(super) fn exclude(format: Format) -> &'static [&'static str] {
     match format {
         Format::Redis => &SCRATCH_PATTERNS,
         Format::Files => &[],
-    }
-}
-
-impl DatasetOutcome {
-    fn fail(&mut self, step: Step, error: String) {
-        self.failed_step = Some(step);
-        self.error = Some(error);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use log::warn;
 use serde::Serialize;
 
-use crate::bucket::manifest::{self, ExportRecord, LARGEST, Summary};
+use crate::bucket::manifest::{self, ExportState, LARGEST, Summary};
 use crate::bucket::names::{self, Mark};
 use crate::config::Config;
 use crate::step::{Label, Step};
@@ -274,7 +274,7 @@ fn state(marks: Option<&BTreeSet<Mark>>, summary: Option<&Summary>) -> State {
         return State::LocalOnly;
     };
     let export_failed =
-        summary.is_some_and(|summary| summary.export.outcome == ExportRecord::FAILED);
+        summary.is_some_and(|summary| summary.export.outcome == ExportState::Failed);
     match marks {
         marks if marks.contains(&Mark::Complete) && export_failed => State::NoExport,
         marks if marks.contains(&Mark::Complete) => State::Complete,

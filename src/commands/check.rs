@@ -1,14 +1,14 @@
 //! `check`: every prerequisite with its state and remedy.
 
-use super::{print, print_json, worse};
+use super::{print, print_json};
 use crate::cli::Check as Args;
 use crate::dataset::unsnapshotable;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::preflight::{self, Check, State, remote};
 use crate::timestamp::Timestamp;
 
-pub(super) fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
+pub(super) fn check(host: &Host, args: &Args, now: Timestamp) -> Result<Exit, Failure> {
     let (mut checks, _) = preflight::prepare(host);
     for (name, dataset) in &host.config.datasets {
         let problems = unsnapshotable(&host.config.subvolume, dataset);
@@ -26,15 +26,16 @@ pub(super) fn check(host: &Host, args: &Args, now: Timestamp) -> Exit {
             checks.extend(remote::prove(host, &rclone, now));
         }
     }
-    if let Some(signal) = host.interrupt.signal() {
-        return Exit::of_signal(signal);
+    host.interrupt.check()?;
+    let is_unmet = checks.iter().any(|check| check.state == State::Unmet);
+    let exit = if is_unmet { Exit::Unmet } else { Exit::Done };
+    match args.json.json {
+        true => print_json(
+            exit,
+            &serde_json::json!({ "ready": !is_unmet, "checks": checks }),
+        ),
+        false => print(exit, &table(&checks)),
     }
-    let unmet = checks.iter().any(|check| check.state == State::Unmet);
-    let printed = match args.json.json {
-        true => print_json(&serde_json::json!({ "ready": !unmet, "checks": checks })),
-        false => print(&table(&checks)),
-    };
-    worse(if unmet { Exit::Unmet } else { Exit::Done }, printed)
 }
 
 fn table(checks: &[Check]) -> String {

@@ -1,45 +1,54 @@
 //! `config`: the effective configuration, or everything that is wrong with it.
 
-use log::error;
-
 use super::{print, print_json};
 use crate::cli::{Cli, Command, Json};
 use crate::config::{Config, Problems};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::report;
+use crate::step::Step;
 use crate::timestamp::Timestamp;
 use crate::ui::counted;
 
-pub(super) fn show(json: &Json, config: &Config) -> Exit {
+pub(super) fn show(json: &Json, config: &Config) -> Result<Exit, Failure> {
     if json.json {
-        return print_json(&config.to_json());
+        return print_json(Exit::Done, &config.to_json());
     }
     let source = match &config.source {
         Some(source) => format!("# from {}", source.display()),
         None => "# the built-in defaults".to_owned(),
     };
-    print(&format!("{source}\n{}", config.to_toml().trim_end()))
+    print(
+        Exit::Done,
+        &format!("{source}\n{}", config.to_toml().trim_end()),
+    )
 }
 
-/// Says what is wrong, for whatever command was asked for.
-pub(super) fn refuse(cli: &Cli, is_run: bool, problems: &Problems, now: Timestamp) -> Exit {
-    if matches!(&cli.command, Command::Config(Json { json: true })) {
-        print_json(&problems.to_json());
+/// Reports a configuration that is refused; a run that ends so has a verdict, too.
+pub(super) fn refuse(cli: &Cli, run: Option<Timestamp>, problems: &Problems) -> Failure {
+    let failure = Failure {
+        exit: Exit::Usage,
+        step: Some(Step::Config),
+        messages: problems.to_string().lines().map(str::to_owned).collect(),
+    };
+    if matches!(&cli.command, Command::Config(Json { json: true }))
+        && let Err(unprinted) = print_json(Exit::Usage, &problems.to_json())
+    {
+        return unprinted;
     }
-    for line in problems.to_string().lines() {
-        error!(step = "config"; "{line}");
-    }
-    if is_run {
+    if let Some(run) = run {
         let count = counted(problems.list.len() as u64, "problem");
-        let source = problems
-            .source
-            .as_ref()
-            .map(|source| source.display().to_string())
-            .unwrap_or_default();
+        let source = problems.source.as_ref();
+        let source = source.map(|source| source.display().to_string());
         let what = format!(
-            "{count} in the configuration {source}, listed above; `opencode-backup config` lists them too"
+            "{count} in the configuration {}, listed above; `opencode-backup config` lists them too",
+            source.unwrap_or_default()
         );
-        report::announce_refused(now, &what);
+        super::print_failure(&failure);
+        report::announce_refused(run, &what);
+        return Failure {
+            messages: Vec::new(),
+            ..failure
+        };
     }
-    Exit::Usage
+    failure
 }

@@ -5,58 +5,61 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use log::{error, info, warn};
+use log::{info, warn};
 use serde::Serialize;
 
-use super::{complain, print, print_json, worse};
+use super::{print, print_json, unmet};
 use crate::bucket::select::SelectedBackup;
 use crate::cli::Drill;
 use crate::config::Dataset;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::preflight;
-use crate::restore::{self, DatasetRestore, Destination, Failure};
+use crate::restore::{self, DatasetRestore, Destination, RestoreError};
 use crate::step::Step;
 use crate::timestamp::Timestamp;
 use crate::tools::check;
 use crate::tools::rclone::Rclone;
 
+/// The outcome of one dataset.
 #[derive(Serialize)]
-struct Result {
+struct Drilled {
     dataset: String,
-    /// `ok`, `failed`, or `no check` where the configuration names no command.
-    outcome: &'static str,
+    outcome: DrillOutcome,
     detail: Option<String>,
 }
 
-pub(super) fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
-    let rclone = match preflight::rclone(host) {
-        Ok(rclone) => rclone,
-        Err(unmet) => {
-            complain(&unmet);
-            return Exit::Unmet;
-        }
-    };
-    let base = args.scratch.clone().or_else(|| {
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+enum DrillOutcome {
+    #[serde(rename = "ok")]
+    Ok,
+    #[serde(rename = "no check")]
+    NoCheck,
+    #[serde(rename = "failed")]
+    Failed,
+}
+
+/// Restores into a scratch directory and runs the checks there.
+pub(super) fn drill(host: &Host, args: &Drill, now: Timestamp) -> Result<Exit, Failure> {
+    let rclone = preflight::rclone(host).map_err(|checks| unmet(&checks))?;
+    let temporary = || {
         host.environment
             .get(OsStr::new("TMPDIR"))
             .map(PathBuf::from)
-    });
+    };
+    let base = args.scratch.clone().or_else(temporary);
     let base = base.unwrap_or_else(|| PathBuf::from("/var/tmp"));
-    // Removed when it is dropped, on every way out; SIGKILL alone leaves it, under a telling name.
-    let scratch = match tempfile::Builder::new()
+    // Removed when it is dropped, on every way out; only SIGKILL leaves it behind.
+    let scratch = tempfile::Builder::new()
         .prefix("opencode-backup-drill-")
         .tempdir_in(&base)
-    {
-        Ok(scratch) => scratch,
-        Err(problem) => {
-            error!(
-                "no scratch directory in {}: {problem}; name another one with --scratch",
-                base.display()
+        .map_err(|problem| {
+            let base = base.display();
+            let what = format!(
+                "no scratch directory in {base}: {problem}; name another one with --scratch"
             );
-            return Exit::Unmet;
-        }
-    };
+            Failure::new(Exit::Unmet, what)
+        })?;
     let result = rehearse(host, args, &rclone, now, scratch.path());
     let path = scratch.path().to_owned();
     restore::make_removable(&path);
@@ -66,20 +69,25 @@ pub(super) fn drill(host: &Host, args: &Drill, now: Timestamp) -> Exit {
             path.display()
         );
     }
-    let (timestamp, results) = match result {
-        Ok(results) => results,
-        Err(failure) => return ended(host, failure),
+    let stopped = |failure: Failure| {
+        failure.or_interrupted(&host.interrupt, "the restored scratch copy is removed")
     };
-    if let Some(signal) = host.interrupt.signal() {
-        error!("stopped because we received {signal}; what was restored for the drill is removed");
-        return Exit::of_signal(signal);
+    let (timestamp, results) = result.map_err(|error| stopped(ended(&error)))?;
+    host.interrupt
+        .check()
+        .map_err(|error| stopped(error.into()))?;
+    let is_failed = |result: &Drilled| result.outcome == DrillOutcome::Failed;
+    let exit = match results.iter().any(is_failed) {
+        true => Exit::Difference,
+        false => Exit::Done,
+    };
+    match args.json.json {
+        true => print_json(
+            exit,
+            &serde_json::json!({ "timestamp": timestamp, "datasets": results }),
+        ),
+        false => print(exit, &table(timestamp, &results)),
     }
-    let failed = results.iter().any(|result| result.outcome == "failed");
-    let printed = match args.json.json {
-        true => print_json(&serde_json::json!({ "timestamp": timestamp, "datasets": results })),
-        false => print(&table(timestamp, &results)),
-    };
-    worse(if failed { Exit::Difference } else { Exit::Done }, printed)
 }
 
 fn rehearse(
@@ -88,52 +96,48 @@ fn rehearse(
     rclone: &Rclone,
     now: Timestamp,
     scratch: &Path,
-) -> std::result::Result<(Timestamp, Vec<Result>), Failure> {
-    let chosen = SelectedBackup::ask(args.which, rclone, &host.config, now)?;
-    let manifest = chosen.manifest(Step::Restore, rclone, &host.config)?;
-    let parts = restore::parts_of(manifest, &[], chosen.timestamp)?;
-    let destination = Destination::new(&scratch.join("restored"), chosen.timestamp, &host.config)?;
+) -> Result<(Timestamp, Vec<Drilled>), RestoreError> {
+    let selected = SelectedBackup::ask(args.which, rclone, &host.config, now)?;
+    let manifest = selected.manifest(Step::Restore, rclone, &host.config)?;
+    let parts = restore::parts_of(manifest, &[], selected.timestamp)?;
+    let destination =
+        Destination::new(&scratch.join("restored"), selected.timestamp, &host.config)?;
     restore::restore(host, Some(rclone), &parts, &destination)?;
-    let mut results: Vec<Result> = parts
+    let mut results: Vec<Drilled> = parts
         .iter()
         .map(|part| examine(host, rclone, part, &destination.path.join(&part.name)))
         .collect();
     for (name, dataset) in &host.config.datasets {
         let stored = parts.iter().any(|part| part.name == name.as_str());
         if !stored && !dataset.check.is_empty() {
-            results.push(Result {
+            results.push(Drilled {
                 dataset: name.to_string(),
-                outcome: "failed",
+                outcome: DrillOutcome::Failed,
                 detail: Some(format!(
                     "datasets.{name} has a check, and the backup does not hold it"
                 )),
             });
         }
     }
-    Ok((chosen.timestamp, results))
+    Ok((selected.timestamp, results))
 }
 
-fn examine(host: &Host, rclone: &Rclone, part: &DatasetRestore, directory: &Path) -> Result {
-    let result = |outcome, detail| Result {
+fn examine(host: &Host, rclone: &Rclone, part: &DatasetRestore, directory: &Path) -> Drilled {
+    let result = |outcome, detail| Drilled {
         dataset: part.name.clone(),
         outcome,
         detail,
     };
-    let configured = host
-        .config
-        .datasets
-        .iter()
-        .find(|(name, _)| name.as_str() == part.name);
+    let datasets = &host.config.datasets;
+    let configured = datasets.iter().find(|(name, _)| name.as_str() == part.name);
     let Some((_, Dataset { check, .. })) =
         configured.filter(|(_, dataset)| !dataset.check.is_empty())
     else {
-        return result(
-            "no check",
-            Some(format!(
-                "datasets.{}.check is not set: it was only restored and compared",
-                part.name
-            )),
+        let detail = format!(
+            "datasets.{}.check is not set: it was only restored and compared",
+            part.name
         );
+        return result(DrillOutcome::NoCheck, Some(detail));
     };
     let path = host.environment.get(OsStr::new("PATH"));
     let ran = check::run(
@@ -147,14 +151,14 @@ fn examine(host: &Host, rclone: &Rclone, part: &DatasetRestore, directory: &Path
     match ran {
         Ok(()) => {
             let name = part.name.as_str();
-            info!(step = "restore", dataset = name; "{name}: its check command is content");
-            result("ok", None)
+            info!(step = "restore", dataset = name; "{name}: check passed");
+            result(DrillOutcome::Ok, None)
         }
-        Err(problem) => result("failed", Some(format!("{problem:#}"))),
+        Err(problem) => result(DrillOutcome::Failed, Some(format!("{problem:#}"))),
     }
 }
 
-fn table(timestamp: Timestamp, results: &[Result]) -> String {
+fn table(timestamp: Timestamp, results: &[Drilled]) -> String {
     let rows = results.iter().map(|result| {
         let detail = result
             .detail
@@ -163,27 +167,28 @@ fn table(timestamp: Timestamp, results: &[Result]) -> String {
             .unwrap_or_default();
         format!(
             "{timestamp}  {}  {}{detail}",
-            result.dataset, result.outcome
+            result.dataset,
+            match result.outcome {
+                DrillOutcome::Ok => "ok",
+                DrillOutcome::NoCheck => "no check",
+                DrillOutcome::Failed => "failed",
+            }
         )
     });
     rows.collect::<Vec<_>>().join("\n")
 }
 
-fn ended(host: &Host, failure: Failure) -> Exit {
-    match (host.interrupt.signal(), failure) {
-        (Some(signal), _) => {
-            error!(
-                "stopped because we received {signal}; what was restored for the drill is removed"
-            );
-            Exit::of_signal(signal)
-        }
-        (None, Failure::Difference(what)) => {
-            error!("the drill failed, since what is stored is not what the manifest says: {what}");
-            Exit::Difference
-        }
-        (None, Failure::Other(problem)) => {
-            error!("the drill could not be held: {problem:#}");
-            Exit::Unexpected
-        }
+fn ended(error: &RestoreError) -> Failure {
+    match error {
+        RestoreError::Difference(what) => Failure::new(
+            Exit::Difference,
+            format_args!(
+                "the drill failed, since what is stored is not what the manifest says: {what}"
+            ),
+        ),
+        RestoreError::Other(problem) => Failure::new(
+            Exit::Unexpected,
+            format_args!("the drill could not be held: {problem:#}"),
+        ),
     }
 }

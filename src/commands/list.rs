@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
-use log::{error, info};
+use log::info;
 
-use super::{complain, print, print_json, worse};
+use super::{print, print_json, unmet};
 use crate::bucket::catalog::{self, NEWEST, Remote, Row};
 use crate::cli::List;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::preflight;
 use crate::retention::Ownership;
@@ -18,57 +18,45 @@ use crate::timestamp::Timestamp;
 use crate::ui::shown;
 use crate::ui::{Bytes, age};
 
-pub(super) fn list(host: &Host, args: &List, now: Timestamp) -> Exit {
-    let mut exit = Exit::Done;
-    let local = match local(host) {
-        Ok(local) => local,
-        Err(problem) => {
-            error!("{problem}");
-            exit = Exit::Unexpected;
-            BTreeMap::new()
-        }
-    };
-    let remote = match remote(host, args) {
-        Ok(remote) => Some(remote),
-        Err(bad) => {
-            exit = bad;
-            None
-        }
-    };
-    if let Some(signal) = host.interrupt.signal() {
-        return Exit::of_signal(signal);
-    }
-    let mut rows = Vec::new();
+pub(super) fn list(host: &Host, args: &List, now: Timestamp) -> Result<Exit, Failure> {
+    let (local, local_failure) = split(local(host));
+    let (remote, remote_failure) = split(remote(host, args));
+    host.interrupt.check()?;
+    let mut failure = remote_failure.or(local_failure);
+    let local = local.unwrap_or_default();
     let prefix = host.config.remote.prefix.as_str();
-    rows.extend(catalog::merge(
-        &local,
-        remote.as_ref().map(|(remote, _)| remote),
-        prefix,
-        now,
-    ));
+    let summaries = remote.as_ref().map(|(remote, _)| remote);
+    let mut rows = catalog::merge(&local, summaries, prefix, now);
     if let Some((remote, foreign)) = remote {
         if !remote.unread.is_empty() {
-            exit = Exit::Unexpected;
+            // The reasons were logged when the manifests were read.
+            failure.get_or_insert(Failure {
+                exit: Exit::Unexpected,
+                step: None,
+                messages: Vec::new(),
+            });
         }
         rows.extend(foreign);
     }
-    let printed = if args.json.json {
-        print_json(&rows)
-    } else if rows.is_empty() && exit != Exit::Done {
-        // Why there is nothing to show has been said.
-        exit
-    } else {
-        print(&table(&rows))
-    };
-    worse(exit, printed)
+    let exit = failure.as_ref().map_or(Exit::Done, |failure| failure.exit);
+    if args.json.json {
+        print_json(exit, &rows)?;
+    } else if !rows.is_empty() || failure.is_none() {
+        print(exit, &table(&rows))?;
+    }
+    failure.map_or(Ok(exit), Err)
+}
+
+fn split<T>(result: Result<T, Failure>) -> (Option<T>, Option<Failure>) {
+    match result {
+        Ok(value) => (Some(value), None),
+        Err(failure) => (None, Some(failure)),
+    }
 }
 
 /// What the bucket holds, and with `--all` what else is in it.
-fn remote(host: &Host, args: &List) -> Result<(Remote, Vec<Row>), Exit> {
-    let rclone = preflight::rclone(host).map_err(|unmet| {
-        complain(&unmet);
-        Exit::Unmet
-    })?;
+fn remote(host: &Host, args: &List) -> Result<(Remote, Vec<Row>), Failure> {
+    let rclone = preflight::rclone(host).map_err(|checks| unmet(&checks))?;
     let newest = if args.all { usize::MAX } else { NEWEST };
     let asked = Remote::ask(&rclone, &host.config, newest).and_then(|remote| {
         let foreign = match args.all {
@@ -78,19 +66,23 @@ fn remote(host: &Host, args: &List) -> Result<(Remote, Vec<Row>), Exit> {
         Ok((remote, foreign))
     });
     asked.map_err(|problem| {
-        error!("the bucket cannot be asked, only local snapshots are listed: {problem:#}");
-        Exit::Unexpected
+        let what =
+            format!("the bucket cannot be asked, only local snapshots are listed: {problem:#}");
+        Failure::new(Exit::Unexpected, what)
     })
 }
 
 /// Snapshots by timestamp, with whose they are, as far as we may know.
-fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, String> {
+fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, Failure> {
     let dir = host.config.snapshot_dir.display();
     let named = match snapshots::named(&host.config) {
         Ok(named) => named,
         // On another machine there are none, and the bucket's backups are all the same worth listing.
         Err(problem) if problem.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(problem) => return Err(format!("{dir} cannot be read: {problem}")),
+        Err(problem) => {
+            let what = format!("{dir} cannot be read: {problem}");
+            return Err(Failure::new(Exit::Unexpected, what));
+        }
     };
     let unknown = || {
         named

@@ -1,4 +1,4 @@
-//! A thin file for each command: arguments in, a call, a printed answer, an exit code.
+//! One file a command: arguments in, `Result<Exit, Failure>` out. A failure is printed here, once.
 
 mod check;
 mod config;
@@ -23,12 +23,13 @@ use log::error;
 
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, PATH_VARIABLE};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::interrupt::Interrupt;
 use crate::preflight::{Check, State};
 use crate::report;
 use crate::secrets::Environment;
+use crate::step::Step;
 use crate::timestamp::Timestamp;
 use crate::ui::logging;
 use crate::ui::progress::{Progress, Terminal};
@@ -37,7 +38,7 @@ use crate::ui::progress::{Progress, Terminal};
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // A wrong word is exit code 2, clap's and ours; a monitoring plug-in says that it does not know.
+        // A monitoring plug-in answers a wrong command line with UNKNOWN.
         Err(problem) => {
             let _ = problem.print();
             return ExitCode::from(match problem.use_stderr() {
@@ -47,81 +48,49 @@ pub fn main() -> ExitCode {
             });
         }
     };
-    let code = catch_unwind(AssertUnwindSafe(|| dispatch(&cli))).unwrap_or_else(|_| {
-        report::announce_unexpected("this is a bug, described above");
-        match cli.command {
-            Command::Status(_) => status::UNKNOWN,
-            _ => Exit::Unexpected.code(),
+    let failed = |exit: Exit| match cli.command {
+        Command::Status(_) => status::UNKNOWN,
+        _ => exit.code(),
+    };
+    let code = match catch_unwind(AssertUnwindSafe(|| dispatch(&cli))) {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
+            print_failure(&failure);
+            failed(failure.exit)
         }
-    });
+        Err(_) => {
+            report::announce_unexpected("this is a bug, described above");
+            failed(Exit::Unexpected)
+        }
+    };
     ExitCode::from(code)
 }
 
-/// Does what the command line says.
-fn dispatch(cli: &Cli) -> u8 {
-    let is_status = matches!(cli.command, Command::Status(_));
-    let code = |exit: Exit| {
-        if is_status {
-            status::UNKNOWN
-        } else {
-            exit.code()
-        }
-    };
+fn dispatch(cli: &Cli) -> Result<u8, Failure> {
     let now = Timestamp::now();
-    let environment: Environment = std::env::vars_os().collect();
     let terminal = Arc::new(Terminal::new(!cli.quiet));
     let is_run = matches!(&cli.command, Command::Run(run) if !run.dry_run);
-    if let Err(problem) = logging::install(
-        cli.log,
-        cli.level(),
-        is_run.then_some(now),
-        Arc::clone(&terminal),
-    ) {
+    let run = is_run.then_some(now);
+    if let Err(problem) = logging::install(cli.log, cli.level(), run, Arc::clone(&terminal)) {
+        // There is no log to print it to.
         let _ = writeln!(io::stderr(), "error: {problem:#}");
-        return code(Exit::Usage);
+        return Err(Failure {
+            messages: Vec::new(),
+            ..Failure::new(Exit::Usage, problem)
+        });
     }
-    // What a package build asks for needs no host.
+    // A package build calls these, on a machine that may have no configuration.
     match &cli.command {
-        Command::Completions { shell } => return packaging::completions(*shell).code(),
-        Command::Man(args) => return packaging::man(args).code(),
+        Command::Completions { shell } => return packaging::completions(*shell).map(Exit::code),
+        Command::Man(args) => return packaging::man(args).map(Exit::code),
         _ => {}
     }
-    let interrupt = match Interrupt::install() {
-        Ok(interrupt) => interrupt,
-        Err(problem) => {
-            let what = format!("signal handlers could not be installed: {problem}");
-            report::announce_unexpected(&what);
-            return code(Exit::Unexpected);
-        }
-    };
-    let variable = environment
-        .get(OsStr::new(PATH_VARIABLE))
-        .filter(|value| !value.is_empty());
-    let variable = variable.and_then(|path| std::path::absolute(path).ok());
-    // Where we were started must not matter: the folder may be gone, and no child is to look into it.
-    let _ = std::env::set_current_dir("/");
-    let config = match Config::load(
-        cli.config.as_deref(),
-        variable.as_deref().map(Path::as_os_str),
-    ) {
-        Ok(config) => config,
-        Err(problems) => return code(self::config::refuse(cli, is_run, &problems, now)),
-    };
+    let environment: Environment = std::env::vars_os().collect();
+    let config = load(cli, &environment, run)?;
     if let Command::Config(json) = &cli.command {
-        return config::show(json, &config).code();
+        return config::show(json, &config).map(Exit::code);
     }
-    let notify_socket = environment
-        .get(OsStr::new("NOTIFY_SOCKET"))
-        .map(|value| value.as_os_str());
-    let progress = Progress::new(terminal, notify_socket);
-    let host = Host::new(
-        config,
-        environment,
-        cli.env_file.as_deref(),
-        interrupt,
-        Arc::new(move |event| progress.event(event)),
-    );
-    logging::redact(&host.redactor);
+    let host = host(cli, config, environment, terminal)?;
     let exit = match &cli.command {
         Command::Run(args) => run::run(&host, args, now),
         Command::Check(args) => check::check(&host, args, now),
@@ -129,49 +98,107 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Verify(args) => verify::verify(&host, args, now),
         Command::Restore(args) => restore::restore(&host, args, now),
         Command::Prune(args) => prune::prune(&host, args, now),
-        Command::Status(args) => return status::status(&host, args, now) as u8,
+        Command::Status(args) => return status::status(&host, args, now),
         Command::Drill(args) => drill::drill(&host, args, now),
         Command::Config(json) => config::show(json, &host.config),
         Command::Completions { shell } => packaging::completions(*shell),
         Command::Man(args) => packaging::man(args),
     };
-    exit.code()
+    exit.map(Exit::code)
 }
 
-/// To stdout. A reader that went away is none of our errors; an answer that could not be written is one.
-fn print(text: &str) -> Exit {
-    print_bytes(format!("{text}\n").as_bytes())
+fn load(cli: &Cli, environment: &Environment, run: Option<Timestamp>) -> Result<Config, Failure> {
+    let variable = environment
+        .get(OsStr::new(PATH_VARIABLE))
+        .filter(|value| !value.is_empty());
+    let variable = variable.and_then(|path| std::path::absolute(path).ok());
+    // The current directory must not matter: it may be gone, and no child may read from it.
+    let _ = std::env::set_current_dir("/");
+    let variable = variable.as_deref().map(Path::as_os_str);
+    Config::load(cli.config.as_deref(), variable)
+        .map_err(|problems| config::refuse(cli, run, &problems))
 }
 
-fn print_bytes(text: &[u8]) -> Exit {
+fn host(
+    cli: &Cli,
+    config: Config,
+    environment: Environment,
+    terminal: Arc<Terminal>,
+) -> Result<Host, Failure> {
+    let interrupt = Interrupt::install().map_err(|problem| {
+        let what = format!("signal handlers could not be installed: {problem}");
+        Failure::new(Exit::Unexpected, what)
+    })?;
+    let notify_socket = environment
+        .get(OsStr::new("NOTIFY_SOCKET"))
+        .map(|value| value.as_os_str());
+    let progress = Progress::new(terminal, notify_socket);
+    let sink = Arc::new(move |event| progress.event(event));
+    let host = Host::new(
+        config,
+        environment,
+        cli.env_file.as_deref(),
+        interrupt,
+        sink,
+    );
+    logging::redact(&host.redactor);
+    Ok(host)
+}
+
+fn print_failure(failure: &Failure) {
+    let step = failure.step.map(|step| step.to_string());
+    for message in &failure.messages {
+        match &step {
+            Some(step) => error!(step = step.as_str(); "{message}"),
+            None => error!("{message}"),
+        }
+    }
+}
+
+/// Prints the answer of a command that ends with this exit code. A reader that closed the pipe is no failure; an answer
+/// that could not be written is one, unless the command has failed already.
+fn print(exit: Exit, text: &str) -> Result<Exit, Failure> {
+    print_bytes(exit, format!("{text}\n").as_bytes())
+}
+
+fn print_bytes(exit: Exit, text: &[u8]) -> Result<Exit, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(problem) if problem.kind() != io::ErrorKind::BrokenPipe => {
-            error!("the answer could not be written to standard output: {problem}");
-            Exit::Unexpected
+            Err(unprinted(exit, problem))
         }
-        _ => Exit::Done,
+        _ => Ok(exit),
     }
 }
 
-fn print_json(value: &impl serde::Serialize) -> Exit {
+fn print_json(exit: Exit, value: &impl serde::Serialize) -> Result<Exit, Failure> {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => print(&text),
-        Err(problem) => {
-            error!("the answer could not be written as JSON: {problem}");
-            Exit::Unexpected
-        }
+        Ok(text) => print(exit, &text),
+        Err(problem) => Err(unprinted(exit, problem.into())),
     }
 }
 
-/// What was found out goes before what could not be printed.
-fn worse(found: Exit, printed: Exit) -> Exit {
-    if found == Exit::Done { printed } else { found }
+fn unprinted(exit: Exit, problem: io::Error) -> Failure {
+    let exit = match exit {
+        Exit::Done => Exit::Unexpected,
+        exit => exit,
+    };
+    Failure::new(
+        exit,
+        format_args!("the answer could not be written to standard output: {problem}"),
+    )
 }
 
-/// Prints prerequisites that are unmet, each with its remedy.
-fn complain(checks: &[Check]) {
-    for check in checks.iter().filter(|check| check.state == State::Unmet) {
-        error!(step = "preflight"; "{}: {}; {}", check.what, check.found, check.remedy.as_deref().unwrap_or_default());
+/// The unmet ones of these checks, a message each.
+fn unmet(checks: &[Check]) -> Failure {
+    let unmet = checks.iter().filter(|check| check.state == State::Unmet);
+    let messages = unmet.map(|check| {
+        let remedy = check.remedy.as_deref().unwrap_or_default();
+        format!("{}: {}; {remedy}", check.what, check.found)
+    });
+    Failure {
+        exit: Exit::Unmet,
+        step: Some(Step::Preflight),
+        messages: messages.collect(),
     }
 }

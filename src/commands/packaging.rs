@@ -7,47 +7,37 @@ use std::path::Path;
 use clap::builder::Resettable;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
-use log::error;
 
 use super::print_bytes;
 use crate::cli::{self, Cli};
 use crate::config::{DEFAULT_PATH, PATH_VARIABLE};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::secrets::{APP_KEY, KEY_ID};
 
 /// In a page's foot, as `--version` says it.
 const SOURCE: &str = concat!("opencode-backup ", env!("CARGO_PKG_VERSION"));
 
 /// Prints a shell's completions.
-pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "opencode-backup", &mut text);
-    print_bytes(&text)
+    print_bytes(Exit::Done, &text)
 }
 
-/// Prints the program's own page, or writes all of them into a directory.
-pub(super) fn man(args: &cli::Man) -> Exit {
-    let pages = match pages() {
-        Ok(pages) => pages,
-        Err(problem) => {
-            error!("the manual pages could not be made: {problem}");
-            return Exit::Unexpected;
-        }
+pub(super) fn man(args: &cli::Man) -> Result<Exit, Failure> {
+    let failed = |what: String| Failure::new(Exit::Unexpected, what);
+    let pages = pages()
+        .map_err(|problem| failed(format!("the manual pages could not be made: {problem}")))?;
+    let Some(directory) = &args.to else {
+        return print_bytes(Exit::Done, &pages[0].text);
     };
-    match &args.to {
-        None => print_bytes(&pages[0].text),
-        Some(directory) => match write(&pages, directory) {
-            Ok(()) => Exit::Done,
-            Err(problem) => {
-                error!(
-                    "the manual pages could not be written into {}: {problem}; give a directory that is there, and in \
-                     which this user may write",
-                    directory.display()
-                );
-                Exit::Unexpected
-            }
-        },
-    }
+    write(&pages, directory).map_err(|problem| {
+        failed(format!(
+            "the manual pages could not be written into {}: {problem}; give a directory that is there, and in which this user may write",
+            directory.display()
+        ))
+    })?;
+    Ok(Exit::Done)
 }
 
 fn write(pages: &[Page], directory: &Path) -> io::Result<()> {

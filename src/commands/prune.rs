@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use log::error;
-
-use super::{complain, print, print_json, worse};
+use super::{print, print_json, unmet};
 use crate::backup::same_clock;
 use crate::bucket::catalog::Remote;
 use crate::bucket::names::Mark;
 use crate::cli::Prune;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::lock::{self, LockError};
 use crate::preflight::{self, Ready};
@@ -20,65 +18,60 @@ use crate::snapshots;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 
-pub(super) fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
+/// Deletes what retention says; in the bucket, too, with `--remote`.
+pub(super) fn prune(host: &Host, args: &Prune, now: Timestamp) -> Result<Exit, Failure> {
     if args.remote && Policy::remote(host.config.retention).is_none() {
-        error!(
-            "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it, and nothing was done"
-        );
-        return Exit::Usage;
+        return Err(Failure::new(
+            Exit::Usage,
+            "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it, and nothing was done",
+        ));
     }
     let (checks, ready) = preflight::prepare(host);
-    let Some(ready) = ready else {
-        complain(&checks);
-        return Exit::Unmet;
-    };
+    let ready = ready.ok_or_else(|| unmet(&checks))?;
     let _lock = match lock::exclusive(&host.config.snapshot_dir) {
         Ok(lock) => lock,
         Err(LockError::Held) => {
-            error!("a run is under way, which prunes by itself: nothing was done");
-            return Exit::Locked;
+            return Err(Failure::new(
+                Exit::Locked,
+                "a run is under way, which prunes by itself: nothing was done",
+            ));
         }
         Err(LockError::Failed(problem)) => {
-            error!(
-                "{} cannot be locked: {problem}",
-                host.config.snapshot_dir.display()
-            );
-            return Exit::Unmet;
+            let dir = host.config.snapshot_dir.display();
+            let what = format!("{dir} cannot be locked: {problem}");
+            return Err(Failure::new(Exit::Unmet, what));
         }
     };
-    let pruned = match carry_out(host, args, &ready, now) {
-        Ok(pruned) => pruned,
-        Err(problem) => {
-            error!("nothing was deleted: {problem:#}");
-            return host
-                .interrupt
-                .signal()
-                .map_or(Exit::Retention, Exit::of_signal);
-        }
-    };
+    let pruned = carry_out(host, args, &ready, now).map_err(|problem| {
+        let what = format!("nothing was deleted: {problem:#}");
+        Failure::new(Exit::Retention, what).or_interrupted(&host.interrupt, "nothing was deleted")
+    })?;
     for warning in &pruned.warnings {
         log::warn!("{warning}");
     }
-    for failure in &pruned.failed {
-        error!("{failure}");
-    }
-    let printed = if args.json.json {
-        print_json(&pruned)
-    } else {
-        print(&table(&pruned, args.dry_run))
-    };
-    let found = match (host.interrupt.signal(), pruned.failed.is_empty()) {
+    let exit = match (host.interrupt.signal(), pruned.failed.is_empty()) {
         (Some(signal), false) => Exit::of_signal(signal),
         (None, false) => Exit::Retention,
         (_, true) => Exit::Done,
     };
-    worse(found, printed)
+    match args.json.json {
+        true => print_json(exit, &pruned)?,
+        false => print(exit, &table(&pruned, args.dry_run))?,
+    };
+    match pruned.failed.is_empty() {
+        true => Ok(exit),
+        false => Err(Failure {
+            exit,
+            step: Some(Step::Retention),
+            messages: pruned.failed,
+        }),
+    }
 }
 
 fn carry_out(host: &Host, args: &Prune, ready: &Ready, now: Timestamp) -> anyhow::Result<Pruned> {
     let label = || Label::new(Step::Retention);
     let remote = Remote::ask(&ready.rclone, &host.config, 0)?;
-    same_clock(remote.clock, now).map_err(anyhow::Error::msg)?;
+    same_clock(remote.clock, now)?;
     let subvolume = ready.btrfs.show(label(), &host.config.subvolume)?;
     let mut adopted = BTreeMap::new();
     if args.adopt && args.dry_run {

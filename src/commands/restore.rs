@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use log::{error, info, warn};
+use log::{info, warn};
 
-use super::{complain, print, print_json};
+use super::{print, print_json, unmet};
 use crate::bucket::select::{SelectedBackup, Selector};
 use crate::cli::{From, Restore};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::lock::{self, LockError};
 use crate::preflight;
-use crate::restore::{self, DatasetRestore, Destination, Failure};
+use crate::restore::{self, DatasetRestore, Destination, RestoreError};
 use crate::retention::Ownership;
 use crate::snapshots;
 use crate::snapshots::SnapshotName;
@@ -22,87 +22,57 @@ use crate::tools::rclone::Rclone;
 use crate::ui::shown;
 use crate::ui::{Bytes, counted};
 
-pub(super) fn restore(host: &Host, args: &Restore, now: Timestamp) -> Exit {
+pub(super) fn restore(host: &Host, args: &Restore, now: Timestamp) -> Result<Exit, Failure> {
     match args.from {
         From::Bucket => from_bucket(host, args, now),
         From::Snapshot => from_snapshot(host, args, now),
     }
 }
 
-fn from_bucket(host: &Host, args: &Restore, now: Timestamp) -> Exit {
-    let rclone = match preflight::rclone(host) {
-        Ok(rclone) => rclone,
-        Err(unmet) => {
-            complain(&unmet);
-            return Exit::Unmet;
-        }
-    };
-    let chosen = match SelectedBackup::ask(args.which, &rclone, &host.config, now) {
-        Ok(chosen) => chosen,
-        Err(problem) => return refused(host, &problem),
-    };
-    let destination = match Destination::new(&args.to, chosen.timestamp, &host.config) {
-        Ok(destination) => destination,
-        Err(problem) => return refused(host, &problem),
-    };
-    let manifest = match chosen.manifest(Step::Restore, &rclone, &host.config) {
-        Ok(manifest) => manifest,
-        Err(problem) => return ended(host, Failure::Other(problem), &destination),
-    };
+fn from_bucket(host: &Host, args: &Restore, now: Timestamp) -> Result<Exit, Failure> {
+    let rclone = preflight::rclone(host).map_err(|checks| unmet(&checks))?;
+    let refuse = |problem: anyhow::Error| refused(host, &problem);
+    let selected = SelectedBackup::ask(args.which, &rclone, &host.config, now).map_err(refuse)?;
+    let timestamp = selected.timestamp;
+    let destination = Destination::new(&args.to, timestamp, &host.config).map_err(refuse)?;
+    let manifest = selected
+        .manifest(Step::Restore, &rclone, &host.config)
+        .map_err(|problem| ended(host, &problem.into(), &destination))?;
     if manifest.head.host != host.name {
         warn!(
-            "{} is a backup of the host {}, and this is {}",
-            chosen.timestamp,
+            "{timestamp} is a backup of the host {}, and this is {}",
             shown(manifest.head.host.as_bytes()),
             host.name
         );
     }
-    let parts = match restore::parts_of(manifest, &args.dataset, chosen.timestamp) {
-        Ok(parts) => parts,
-        Err(problem) => return refused(host, &problem),
-    };
-    carry_out(
-        host,
-        Some(&rclone),
-        args,
-        chosen.timestamp,
-        &parts,
-        &destination,
-    )
+    let parts = restore::parts_of(manifest, &args.dataset, timestamp).map_err(refuse)?;
+    carry_out(host, Some(&rclone), args, timestamp, &parts, &destination)
 }
 
-fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Exit {
+fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Result<Exit, Failure> {
     // Shared: other restores may read too, but nothing prunes what we read.
     let _lock = match lock::shared(&host.config.snapshot_dir) {
         Ok(lock) => lock,
         Err(LockError::Held) => {
-            error!(
-                "a run is under way and may prune what would be read: wait for its end, or restore from the bucket"
-            );
-            return Exit::Locked;
+            return Err(Failure::new(
+                Exit::Locked,
+                "a run is under way and may prune what would be read: wait for its end, or restore from the bucket",
+            ));
         }
         Err(LockError::Failed(problem)) => {
-            error!(
-                "{} (snapshot_dir in the configuration) cannot be locked: {problem}",
-                host.config.snapshot_dir.display()
-            );
-            return Exit::Unmet;
+            let dir = host.config.snapshot_dir.display();
+            let what =
+                format!("{dir} (snapshot_dir in the configuration) cannot be locked: {problem}");
+            return Err(Failure::new(Exit::Unmet, what));
         }
     };
-    let timestamp = match which_snapshot(host, args.which, now) {
-        Ok(timestamp) => timestamp,
-        Err(problem) => return refused(host, &problem),
-    };
+    let refuse = |problem: anyhow::Error| refused(host, &problem);
+    let timestamp = which_snapshot(host, args.which, now).map_err(refuse)?;
     let snapshot =
         SnapshotName::of(&host.config.subvolume, timestamp).path(&host.config.snapshot_dir);
-    let destination = match Destination::new(&args.to, timestamp, &host.config) {
-        Ok(destination) => destination,
-        Err(problem) => return refused(host, &problem),
-    };
-    match restore::parts_of_snapshot(host, &snapshot, &args.dataset) {
-        Ok(parts) => carry_out(host, None, args, timestamp, &parts, &destination),
-        Err(problem) => refused(host, &problem),
-    }
+    let destination = Destination::new(&args.to, timestamp, &host.config).map_err(refuse)?;
+    let parts = restore::parts_of_snapshot(host, &snapshot, &args.dataset).map_err(refuse)?;
+    carry_out(host, None, args, timestamp, &parts, &destination)
 }
 
 /// The newest that is ours, or the one that was named; one from the future counts for nothing. What bears such a name
@@ -156,11 +126,9 @@ fn carry_out(
     timestamp: Timestamp,
     parts: &[DatasetRestore],
     destination: &Destination,
-) -> Exit {
-    let restored = match restore::restore(host, rclone, parts, destination) {
-        Ok(restored) => restored,
-        Err(failure) => return ended(host, failure, destination),
-    };
+) -> Result<Exit, Failure> {
+    let restored = restore::restore(host, rclone, parts, destination)
+        .map_err(|error| ended(host, &error, destination))?;
     if restored.unowned > 0 {
         warn!(
             "{} entries have another owner than in the backup, since only root may set owners: chown them before the service reads them",
@@ -173,31 +141,31 @@ fn carry_out(
         Bytes(restored.bytes),
         destination.path.display()
     );
-    if args.json.json {
-        return print_json(&serde_json::json!({
+    if !args.json.json {
+        let commands = restore::handover(host, timestamp, parts, destination);
+        return print(Exit::Done, &commands);
+    }
+    print_json(
+        Exit::Done,
+        &serde_json::json!({
             "timestamp": timestamp,
             "to": destination.path.to_string_lossy(),
             "datasets": parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(),
             "files": restored.files,
             "bytes": restored.bytes,
             "owners_not_set": restored.unowned,
-        }));
-    }
-    print(&restore::handover(host, timestamp, parts, destination))
+        }),
+    )
 }
 
-fn refused(host: &Host, problem: &anyhow::Error) -> Exit {
-    if let Some(signal) = host.interrupt.signal() {
-        error!("stopped because we received {signal}; nothing was restored");
-        return Exit::of_signal(signal);
-    }
-    error!("nothing was restored: {problem:#}");
-    Exit::Unmet
+fn refused(host: &Host, problem: &anyhow::Error) -> Failure {
+    let what = format!("nothing was restored: {problem:#}");
+    Failure::new(Exit::Unmet, what).or_interrupted(&host.interrupt, "nothing was restored")
 }
 
-fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
+fn ended(host: &Host, error: &RestoreError, destination: &Destination) -> Failure {
     let (path, stage) = (destination.path.display(), destination.stage.display());
-    let as_it_was = match (destination.is_half_placed(), destination.resumes()) {
+    let left = match (destination.is_half_placed(), destination.resumes()) {
         (true, _) => {
             format!(
                 "{path} holds a part of it, and a second call goes on from there and from {stage}"
@@ -208,24 +176,23 @@ fn ended(host: &Host, failure: Failure, destination: &Destination) -> Exit {
         }
         (false, false) => format!("{path} is as it was"),
     };
-    match (host.interrupt.signal(), failure) {
-        (Some(signal), _) => {
-            error!("stopped because we received {signal}; {as_it_was}");
-            Exit::of_signal(signal)
-        }
-        (None, Failure::Difference(what)) => {
-            error!(
-                "nothing was put in place, since what is stored is not what the manifest says: {what}; {as_it_was}"
-            );
-            Exit::Difference
-        }
-        (None, Failure::Other(problem)) => {
+    let failure = match error {
+        RestoreError::Difference(what) => Failure::new(
+            Exit::Difference,
+            format_args!(
+                "nothing was put in place, since what is stored is not what the manifest says: {what}; {left}"
+            ),
+        ),
+        RestoreError::Other(problem) => {
             let nothing = match destination.is_half_placed() {
                 true => "it was not put in place",
                 false => "nothing was put in place",
             };
-            error!("{nothing}: {problem:#}; {as_it_was}");
-            Exit::Unexpected
+            Failure::new(
+                Exit::Unexpected,
+                format_args!("{nothing}: {problem:#}; {left}"),
+            )
         }
-    }
+    };
+    failure.or_interrupted(&host.interrupt, &left)
 }

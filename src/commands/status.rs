@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::{print, print_json};
 use crate::bucket::catalog::{NEWEST, Remote};
-use crate::bucket::manifest::{ExportRecord, LARGEST, Summary};
+use crate::bucket::manifest::{ExportState, LARGEST, Summary};
 use crate::bucket::names::Mark;
 use crate::cli::Status as Args;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::free_space::Space;
 use crate::host::Host;
 use crate::preflight;
@@ -66,18 +66,14 @@ struct Status {
     messages: Vec<String>,
 }
 
-/// Looks, and says it in one line.
-pub(super) fn status(host: &Host, args: &Args, now: Timestamp) -> Level {
+/// Prints one line; the exit code is that of a monitoring plug-in.
+pub(super) fn status(host: &Host, args: &Args, now: Timestamp) -> Result<u8, Failure> {
     let status = look(host, args, now);
-    let printed = match args.json.json {
-        true => print_json(&status),
-        false => print(&line(&status, args)),
+    match args.json.json {
+        true => print_json(Exit::Done, &status)?,
+        false => print(Exit::Done, &line(&status, args))?,
     };
-    if printed == Exit::Done {
-        status.state
-    } else {
-        Level::Unknown
-    }
+    Ok(status.state as u8)
 }
 
 fn look(host: &Host, args: &Args, now: Timestamp) -> Status {
@@ -223,7 +219,7 @@ impl Status {
             );
             self.say(level, text);
         }
-        if summary.export.outcome == ExportRecord::FAILED {
+        if summary.export.outcome == ExportState::Failed {
             let why = summary.export.error.unwrap_or_default();
             self.say(Level::Warning, format!("its export is missing: {why}"));
         }

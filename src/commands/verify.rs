@@ -1,15 +1,15 @@
 //! `verify`: stored backups against their manifests.
 
-use log::{error, warn};
+use log::warn;
 use serde::Serialize;
 
-use super::{complain, print, print_json, worse};
+use super::{print, print_json, unmet};
 use crate::bucket::catalog::Remote;
 use crate::bucket::names::Mark;
 use crate::bucket::select::SelectedBackup;
 use crate::cli::Verify;
 use crate::dataset::compare::Listing;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::preflight;
 use crate::step::{Label, Step};
@@ -28,49 +28,46 @@ struct Verdict {
 }
 
 /// Verifies one backup, or all.
-pub(super) fn verify(host: &Host, args: &Verify, now: Timestamp) -> Exit {
-    let rclone = match preflight::rclone(host) {
-        Ok(rclone) => rclone,
-        Err(unmet) => {
-            complain(&unmet);
-            return Exit::Unmet;
-        }
-    };
-    let chosen = match choose(host, args, &rclone, now) {
-        Ok(chosen) => chosen,
-        Err(problem) => {
-            error!("{problem:#}");
-            return host
-                .interrupt
-                .signal()
-                .map_or(Exit::Unexpected, Exit::of_signal);
-        }
-    };
-    let (mut verdicts, mut failed) = (Vec::new(), false);
-    for chosen in chosen {
-        if let Err(problem) = one(host, args, &rclone, chosen, &mut verdicts) {
-            error!("{} cannot be verified: {problem:#}", chosen.timestamp);
-            failed = true;
-        }
-        if let Some(signal) = host.interrupt.signal() {
-            return Exit::of_signal(signal);
+pub(super) fn verify(host: &Host, args: &Verify, now: Timestamp) -> Result<Exit, Failure> {
+    let rclone = preflight::rclone(host).map_err(|checks| unmet(&checks))?;
+    let selected = choose(host, args, &rclone, now).map_err(|problem| {
+        host.interrupt.check().map_or_else(Failure::from, |()| {
+            Failure::new(Exit::Unexpected, format_args!("{problem:#}"))
+        })
+    })?;
+    let (mut verdicts, mut failed) = (Vec::new(), Vec::new());
+    for selected in selected {
+        let verified = one(host, args, &rclone, selected, &mut verdicts);
+        host.interrupt.check()?;
+        if let Err(problem) = verified {
+            failed.push(format!(
+                "{} cannot be verified: {problem:#}",
+                selected.timestamp
+            ));
         }
     }
-    let lines: Vec<String> = verdicts.iter().map(Verdict::to_string).collect();
-    let printed = if args.json.json {
-        print_json(&verdicts)
-    } else {
-        print(&lines.join("\n"))
-    };
-    let found = match verdicts
+    let differs = verdicts
         .iter()
-        .any(|verdict| !verdict.differences.is_empty())
-    {
-        true => Exit::Difference,
-        false if failed => Exit::Unexpected,
-        false => Exit::Done,
+        .any(|verdict| !verdict.differences.is_empty());
+    let exit = match (differs, failed.is_empty()) {
+        (true, _) => Exit::Difference,
+        (false, false) => Exit::Unexpected,
+        (false, true) => Exit::Done,
     };
-    worse(found, printed)
+    if args.json.json {
+        print_json(exit, &verdicts)?;
+    } else {
+        let lines: Vec<String> = verdicts.iter().map(Verdict::to_string).collect();
+        print(exit, &lines.join("\n"))?;
+    }
+    match failed.is_empty() {
+        true => Ok(exit),
+        false => Err(Failure {
+            exit,
+            step: Some(Step::Verify),
+            messages: failed,
+        }),
+    }
 }
 
 fn choose(

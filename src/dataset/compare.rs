@@ -1,6 +1,7 @@
 //! What the bucket holds against what a tree says: names, sizes, MD5s.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -8,7 +9,7 @@ use std::thread;
 use crate::config::Remote;
 use crate::dataset::{NodeKind, Tree};
 use crate::step::Label;
-use crate::threads::joined;
+use crate::threads::{joined, spawn};
 use crate::tools::rclone::args;
 use crate::tools::rclone::tuning::Files;
 use crate::tools::rclone::{Object, Rclone, names, parse_md5};
@@ -113,20 +114,20 @@ impl Listing {
         // The listing has no MD5 of what went in parts: each has to be asked for, many at once. Not before it is known
         // that there is none: asked about an object, the server says what its uploader said, where it may know better.
         let (listed, kept) = thread::scope(|scope| {
-            let kept = scope.spawn(|| {
+            let kept = spawn(scope, || {
                 let mut kept = apart;
                 let without: Vec<&str> = without.iter().map(String::as_str).collect();
                 rclone.kept_hashes(label.clone(), prefix, &without, &mut |name, md5| {
                     kept.insert(name.to_owned(), md5);
                 })?;
                 anyhow::Ok(kept)
-            });
+            })?;
             let mut objects = Vec::new();
             let listed = rclone.list_below(label.clone(), prefix, false, &mut |object| {
                 objects.push(object);
             });
-            (listed.map(|()| objects), joined(kept))
-        });
+            anyhow::Ok((listed.map(|()| objects), joined(kept)))
+        })?;
         let (listed, kept) = (listed?, kept?);
         for object in listed {
             let (name, md5) = (&object.path, kept.get(&object.path).copied());
@@ -268,26 +269,36 @@ impl Listing {
         self.differences
     }
 
-    /// The same in one sentence.
-    ///
-    /// # Errors
-    /// The differences.
-    pub(crate) fn compare(self, tree: &Tree) -> Result<(), String> {
-        let mut found = self.differences(tree);
-        let more = found.len().saturating_sub(LISTED);
-        found.truncate(LISTED);
-        if more > 0 {
-            found.push(format!("… and {more} more"));
-        }
+    /// Fails where there is a difference.
+    pub(crate) fn compare(self, tree: &Tree) -> Result<(), Difference> {
+        let found = self.differences(tree);
         match found.is_empty() {
             true => Ok(()),
-            false => Err(format!(
-                "the bucket does not hold what the snapshot holds: {}",
-                found.join("; ")
-            )),
+            false => Err(Difference(found)),
         }
     }
 }
+
+/// What the bucket holds differs from what the snapshot holds.
+#[derive(Debug)]
+pub(crate) struct Difference(Vec<String>);
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(LISTED)];
+        write!(
+            f,
+            "the bucket does not hold what the snapshot holds: {}",
+            shown.join("; ")
+        )?;
+        match self.0.len() - shown.len() {
+            0 => Ok(()),
+            more => write!(f, "; … and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Difference {}
 
 #[cfg(test)]
 mod tests {

@@ -8,12 +8,15 @@ pub(crate) mod scan;
 mod tree;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
+use anyhow::Result;
 use log::warn;
 
 use crate::config::Dataset;
 use crate::interrupt::Interrupt;
 use crate::timestamp::Timestamp;
+use read::Reader;
 pub(crate) use tree::{LeftOut, Node, NodeKind, Tree};
 
 /// What the live tree of a dataset has that a snapshot of it cannot hold: mounts and nested subvolumes.
@@ -24,17 +27,19 @@ pub(crate) fn unsnapshotable(subvolume: &Path, dataset: &Dataset) -> Vec<String>
 /// A dataset in a snapshot, with the MD5 of every file; for a restore from there.
 ///
 /// # Errors
-/// What is wrong with it.
-pub(crate) fn tree_of(
-    snapshot: &Path,
-    dataset: &Dataset,
-    interrupt: &Interrupt,
-) -> Result<Tree, String> {
-    let mut found = scan::in_snapshot(snapshot, dataset).map_err(|problems| problems.join("; "))?;
-    let root = snapshot.join(&dataset.path);
-    let contents = read::read(&root, &mut found, dataset, Timestamp::now(), interrupt)?;
+/// Where it cannot be read.
+pub(crate) fn tree_of(snapshot: &Path, dataset: &Dataset, interrupt: &Interrupt) -> Result<Tree> {
+    let mut scanned = scan::in_snapshot(snapshot, dataset)?;
+    let reader = Reader {
+        root: &snapshot.join(&dataset.path),
+        dataset,
+        now: Timestamp::now(),
+        interrupt,
+        abandoned: &AtomicBool::new(false),
+    };
+    let contents = reader.read(&mut scanned)?;
     for warning in contents.warnings.iter().chain(&contents.problems) {
         warn!(step = "contents"; "{warning}");
     }
-    Ok(found.tree)
+    Ok(scanned.tree)
 }

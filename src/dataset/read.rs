@@ -3,21 +3,22 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use anyhow::{Context as _, Result, ensure};
 use md5::{Digest as _, Md5};
 
 use super::problems::Problems;
 use super::scan::ScannedDataset;
 use crate::config::{Dataset, Format};
-use crate::dataset::NodeKind;
+use crate::dataset::{Node, NodeKind};
 use crate::interrupt::Interrupt;
 use crate::redis_files::{Finding, Inspector, Role};
-use crate::threads::give_way;
+use crate::threads::{give_way, joined, spawn};
 use crate::timestamp::Timestamp;
 use crate::ui::shown;
 
@@ -38,102 +39,133 @@ pub(crate) struct Contents {
     pub data_time: Option<Timestamp>,
 }
 
-/// Reads every file of the dataset and enters its MD5 into the tree: on as many threads as there are cores, since they
-/// wait for the disk as well, and give way to the upload.
-///
-/// # Errors
-/// Where we were told to stop.
-pub(crate) fn read(
-    root: &Path,
-    found: &mut ScannedDataset,
-    dataset: &Dataset,
-    now: Timestamp,
-    interrupt: &Interrupt,
-) -> Result<Contents, String> {
-    let files: Vec<usize> = (0..found.tree.nodes.len())
-        .filter(|index| matches!(found.tree.nodes[*index].kind, NodeKind::File { .. }))
-        .collect();
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let workers = workers.min(MOST_WORKERS).clamp(1, files.len().max(1));
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let mut contents = Contents::default();
-    let mut digests: Vec<(usize, [u8; 16])> = Vec::with_capacity(files.len());
-    let mut newest: Option<i64> = None;
-    thread::scope(|scope| {
-        let (nodes, roles, files, next) = (&found.tree.nodes, &found.roles, &files, &next);
-        for _ in 0..workers {
-            let sender = sender.clone();
-            scope.spawn(move || {
-                // rclone reads a large file for its MD5, too, before it sends the first byte of it: 2 GiB over
-                // 150 ms took 1.04 times as long when we read beside it as equals.
-                give_way();
-                let mut buffer = vec![0; BUFFER];
-                loop {
-                    let order = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(&index) = files.get(order) else {
-                        return;
-                    };
-                    let path = root.join(OsStr::from_bytes(&nodes[index].path));
-                    let role = roles.get(order).copied().unwrap_or(Role::Plain);
-                    let result = read_file(
-                        &path,
-                        &nodes[index].kind,
-                        role,
-                        dataset.format,
-                        &mut buffer,
-                        interrupt,
-                    );
-                    if sender.send((order, index, result)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        for (order, index, result) in receiver {
-            let node = &nodes[index];
+/// Reads the files of a dataset in a snapshot.
+pub(crate) struct Reader<'a> {
+    /// The dataset's directory in the snapshot.
+    pub root: &'a Path,
+    pub dataset: &'a Dataset,
+    /// The run's time; the data's age is judged by it.
+    pub now: Timestamp,
+    pub interrupt: &'a Interrupt,
+    /// Set where nobody needs the result any more, since the upload has failed.
+    pub abandoned: &'a AtomicBool,
+}
+
+/// A file that was read: its MD5, and what its inspection found.
+type ReadFile = ([u8; 16], Finding);
+
+impl Reader<'_> {
+    /// Reads every file, and enters its MD5 into the tree.
+    ///
+    /// # Errors
+    /// Where a signal stopped it, its upload failed, or no thread can be started. What is wrong with a file is a
+    /// problem in the result.
+    pub(crate) fn read(&self, scanned: &mut ScannedDataset) -> Result<Contents> {
+        let files = self.read_files(scanned)?;
+        self.interrupt.check()?;
+        ensure!(
+            !self.is_abandoned(),
+            "not read to its end, since its upload failed"
+        );
+        let mut contents = Contents::default();
+        let mut newest: Option<i64> = None;
+        for (index, role, result) in files {
+            let node = &mut scanned.tree.nodes[index];
+            let name = shown(&node.path);
+            let named = |text: &String| format!("{name}: {text}");
             match result {
-                Ok((md5, finding)) => {
-                    digests.push((index, md5));
-                    let name = shown(&node.path);
-                    contents.problems.extend(
-                        finding
-                            .problems
-                            .iter()
-                            .map(|text| format!("{name}: {text}")),
-                    );
-                    contents.warnings.extend(
-                        finding
-                            .warnings
-                            .iter()
-                            .map(|text| format!("{name}: {text}")),
-                    );
-                    if let Some(saved) =
-                        saved_at(dataset.format, roles[order], &finding, node.mtime.0)
-                    {
-                        newest = Some(newest.map_or(saved, |newest| newest.max(saved)));
+                Ok((digest, finding)) => {
+                    contents.problems.extend(finding.problems.iter().map(named));
+                    contents.warnings.extend(finding.warnings.iter().map(named));
+                    let saved = saved_at(self.dataset.format, role, &finding, node.mtime.0);
+                    newest = newest.max(saved);
+                    if let NodeKind::File { md5, .. } = &mut node.kind {
+                        *md5 = Some(digest);
                     }
                 }
-                Err(error) => contents
-                    .problems
-                    .push(format!("{}: {error}", shown(&node.path))),
+                Err(error) => contents.problems.push(format!("{name}: {error}")),
             }
         }
-    });
-    if let Some(signal) = interrupt.signal() {
-        return Err(format!("stopped because we received {signal}"));
+        contents.problems = bounded(contents.problems);
+        contents.warnings = bounded(contents.warnings);
+        contents.data_time = newest.and_then(Timestamp::from_unix);
+        age(&mut contents, self.dataset, self.now);
+        Ok(contents)
     }
-    for (index, digest) in digests {
-        if let NodeKind::File { md5, .. } = &mut found.tree.nodes[index].kind {
-            *md5 = Some(digest);
+
+    /// Reads the files with several threads; the result is in no particular order.
+    fn read_files(
+        &self,
+        scanned: &ScannedDataset,
+    ) -> Result<Vec<(usize, Role, io::Result<ReadFile>)>> {
+        let nodes = scanned.tree.nodes.iter().enumerate();
+        let files: Vec<(usize, &Node)> = nodes
+            .filter(|(_, node)| matches!(node.kind, NodeKind::File { .. }))
+            .collect();
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let workers = workers.min(MOST_WORKERS).clamp(1, files.len().max(1));
+        let next = AtomicUsize::new(0);
+        let work = || {
+            // rclone reads a large file for its MD5, too, before it sends the first byte of it: 2 GiB over 150 ms took
+            // 1.04 times as long when we read beside it as equals.
+            give_way();
+            let (mut buffer, mut done) = (vec![0; BUFFER], Vec::new());
+            loop {
+                let order = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&(index, node)) = files.get(order) else {
+                    return done;
+                };
+                if self.interrupt.signal().is_some() || self.is_abandoned() {
+                    return done;
+                }
+                let role = scanned.roles.get(order).copied().unwrap_or(Role::Plain);
+                done.push((index, role, self.read_file(node, role, &mut buffer)));
+            }
+        };
+        thread::scope(|scope| {
+            let first = spawn(scope, work).context("starting a thread that reads files")?;
+            // Fewer threads than wanted are enough.
+            let more: Vec<_> = (1..workers)
+                .map_while(|_| spawn(scope, work).ok())
+                .collect();
+            let all = iter::once(first).chain(more);
+            Ok(all.flat_map(joined).collect())
+        })
+    }
+
+    fn read_file(&self, node: &Node, role: Role, buffer: &mut [u8]) -> io::Result<ReadFile> {
+        let mut file = File::open(self.root.join(OsStr::from_bytes(&node.path)))?;
+        let mut md5 = Md5::new();
+        let mut inspector = (self.dataset.format == Format::Redis).then(|| Inspector::new(role));
+        let mut total = 0u64;
+        loop {
+            if self.interrupt.signal().is_some() || self.is_abandoned() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let read = file.read(buffer)?;
+            if read == 0 {
+                break;
+            }
+            total += read as u64;
+            md5.update(&buffer[..read]);
+            if let Some(inspector) = &mut inspector {
+                inspector.feed(&buffer[..read]);
+            }
+        }
+        match node.kind {
+            NodeKind::File { size, .. } if size != total => Err(io::Error::other(format!(
+                "has {size} bytes and {total} were read: is the disk well?"
+            ))),
+            _ => Ok((
+                md5.finalize().into(),
+                inspector.map(Inspector::finish).unwrap_or_default(),
+            )),
         }
     }
-    contents.problems = bounded(contents.problems);
-    contents.warnings = bounded(contents.warnings);
-    contents.data_time = newest.and_then(Timestamp::from_unix);
-    age(&mut contents, dataset, now);
-    Ok(contents)
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
 }
 
 fn bounded(mut list: Vec<String>) -> Vec<String> {
@@ -141,43 +173,6 @@ fn bounded(mut list: Vec<String>) -> Vec<String> {
     let mut problems = Problems::default();
     list.into_iter().for_each(|problem| problems.push(problem));
     problems.finish()
-}
-
-fn read_file(
-    path: &Path,
-    kind: &NodeKind,
-    role: Role,
-    format: Format,
-    buffer: &mut [u8],
-    interrupt: &Interrupt,
-) -> io::Result<([u8; 16], Finding)> {
-    let mut file = File::open(path)?;
-    let mut md5 = Md5::new();
-    let mut inspector = (format == Format::Redis).then(|| Inspector::new(role));
-    let mut total = 0u64;
-    loop {
-        if interrupt.signal().is_some() {
-            return Err(io::Error::other("stopped"));
-        }
-        let read = file.read(buffer)?;
-        if read == 0 {
-            break;
-        }
-        total += read as u64;
-        md5.update(&buffer[..read]);
-        if let Some(inspector) = &mut inspector {
-            inspector.feed(&buffer[..read]);
-        }
-    }
-    match kind {
-        NodeKind::File { size, .. } if *size != total => Err(io::Error::other(format!(
-            "has {size} bytes and {total} were read: is the disk well?"
-        ))),
-        _ => Ok((
-            md5.finalize().into(),
-            inspector.map(Inspector::finish).unwrap_or_default(),
-        )),
-    }
 }
 
 /// When this file says that the data was saved: an RDB's own word, an AOF's last write; in a dataset of

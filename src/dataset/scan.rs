@@ -4,6 +4,7 @@
 //! stored without a word, so both are looked for, in the snapshot and in the live tree, at any depth.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -35,6 +36,18 @@ pub(crate) struct ScannedDataset {
     pub warnings: Vec<String>,
 }
 
+/// Why a dataset cannot be stored, a sentence each.
+#[derive(Debug)]
+pub(crate) struct ScanError(pub Vec<String>);
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ScanError {}
+
 /// Looks at a dataset in the snapshot and in the live subvolume.
 ///
 /// # Errors
@@ -44,7 +57,7 @@ pub(crate) fn examine(
     subvolume: &Path,
     mounts: &[PathBuf],
     dataset: &Dataset,
-) -> Result<ScannedDataset, Vec<String>> {
+) -> Result<ScannedDataset, ScanError> {
     inspect(
         snapshot,
         subvolume,
@@ -57,10 +70,7 @@ pub(crate) fn examine(
 ///
 /// # Errors
 /// Everything that is wrong with it, a sentence each.
-pub(crate) fn in_snapshot(
-    snapshot: &Path,
-    dataset: &Dataset,
-) -> Result<ScannedDataset, Vec<String>> {
+pub(crate) fn in_snapshot(snapshot: &Path, dataset: &Dataset) -> Result<ScannedDataset, ScanError> {
     inspect(snapshot, snapshot, Live::default(), dataset)
 }
 
@@ -69,12 +79,12 @@ fn inspect(
     subvolume: &Path,
     live: Live,
     dataset: &Dataset,
-) -> Result<ScannedDataset, Vec<String>> {
+) -> Result<ScannedDataset, ScanError> {
     let root = match descend(snapshot, subvolume, &dataset.path) {
         Ok(root) => root,
         // The live tree says the same of a nested subvolume, and of a mount says more.
-        Err(_) if !live.problems.is_empty() => return Err(live.problems),
-        Err(problem) => return Err(vec![problem]),
+        Err(_) if !live.problems.is_empty() => return Err(ScanError(live.problems)),
+        Err(problem) => return Err(problem),
     };
     let mut problems = live.problems;
     let mut walk = Walk {
@@ -104,29 +114,30 @@ fn inspect(
     owners(&mut found.tree);
     match problems.is_empty() {
         true => Ok(found),
-        false => Err(problems),
+        false => Err(ScanError(problems)),
     }
 }
 
 /// The dataset's directory, with no link on the way.
-fn descend(top: &Path, subvolume: &Path, below: &Path) -> Result<PathBuf, String> {
+fn descend(top: &Path, subvolume: &Path, below: &Path) -> Result<PathBuf, ScanError> {
+    let one = |problem| ScanError(vec![problem]);
     let (mut path, mut live) = (top.to_owned(), subvolume.to_owned());
     for component in below.components() {
         path.push(component);
         live.push(component);
         let metadata = fs::symlink_metadata(&path)
-            .map_err(|error| format!("{} is not in the snapshot: {error}; is the path right, and did the service write there?", path.display()))?;
+            .map_err(|error| one(format!("{} is not in the snapshot: {error}; is the path right, and did the service write there?", path.display())))?;
         if metadata.is_symlink() {
-            return Err(format!(
+            return Err(one(format!(
                 "{} is a symbolic link: name the directory that it points to",
                 path.display()
-            ));
+            )));
         }
         if !metadata.is_dir() {
-            return Err(format!("{} is not a directory", path.display()));
+            return Err(one(format!("{} is not a directory", path.display())));
         }
         if metadata.ino() == NESTED_IN_SNAPSHOT {
-            return Err(nested(&live));
+            return Err(one(nested(&live)));
         }
     }
     Ok(path)

@@ -211,7 +211,7 @@ fn same_file_system(a: &Path, b: &Path) -> Check {
 
 fn free_space(path: &Path) -> Check {
     let what = "free space";
-    match Space::of(path) {
+    let check = match Space::of(path) {
         Some(space) if space.is_low() => Check::warning(
             what,
             space.to_string(),
@@ -219,5 +219,9 @@ fn free_space(path: &Path) -> Check {
         ),
         Some(space) => Check::ok(what, space.to_string()),
         None => Check::warning(what, "cannot be asked", "see dmesg for errors of the disk"),
+    };
+    Check {
+        is_free_space: true,
+        ..check
     }
 }

@@ -42,6 +42,9 @@ pub(crate) struct Check {
     /// What to do; absent where all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// The verdict of a run reports the free space by itself.
+    #[serde(skip)]
+    pub is_free_space: bool,
 }
 
 impl Check {
@@ -51,6 +54,7 @@ impl Check {
             state: State::Ok,
             found: found.into(),
             remedy: None,
+            is_free_space: false,
         }
     }
 
@@ -65,6 +69,7 @@ impl Check {
             state: State::Unmet,
             found: found.into(),
             remedy: Some(remedy.into()),
+            is_free_space: false,
         }
     }
 
@@ -344,7 +349,7 @@ fn credentials(checks: &mut Vec<Check>, host: &Host) {
         Ok(credentials) => Check::ok("credentials", format!("from {}", credentials.origin)),
         Err(problem) => Check::unmet(
             "credentials",
-            problem,
+            problem.to_string(),
             "set B2_KEY_ID and B2_APP_KEY, both, in the environment or in a file named by --env-file or env_file",
         ),
     });

@@ -8,8 +8,9 @@ use crate::host::Host;
 use crate::process::{Job, Stdout};
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
+use crate::tools::rclone::cause::Cause;
 use crate::tools::rclone::payload::Payload;
-use crate::tools::rclone::{self, PRIVILEGES, Rclone, args};
+use crate::tools::rclone::{PRIVILEGES, Rclone, args};
 
 /// Debian 12's; nothing older was tried.
 const OLDEST: (u32, u32) = (1, 60);
@@ -80,7 +81,7 @@ pub(crate) fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> 
         Ok(answer) => answer,
         Err(error) => {
             let found = format!("{bucket}: {error:#}");
-            let remedy = rclone::advice(&found);
+            let remedy = Cause::of(&error).remedy();
             checks.push(Check::unmet("the bucket can be listed", found, remedy));
             return checks;
         }
@@ -130,7 +131,7 @@ pub(crate) fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> 
             format!("{error:#}"),
             "give the key the right deleteFiles, or unset remote_days",
         ),
-        (Err(error), false) if rclone::refused(&format!("{error:#}")) => Check::ok(
+        (Err(error), false) if Cause::of(&error).is_refusal() => Check::ok(
             what,
             format!("no, and none needs to be: a stolen key cannot delete backups, though it could overwrite them ({key} stays)"),
         ),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::interrupt::Interrupted;
+
 /// A child that failed, with what it said last.
 #[derive(Debug)]
 pub(crate) struct ChildError {
@@ -29,8 +31,8 @@ pub(crate) enum Kind {
     Signal(Signal),
     /// It ran past its deadline and was stopped.
     Deadline(Duration),
-    /// We were told to stop, and stopped it or did not start it.
-    Interrupted(Signal),
+    /// A signal stopped this program, which stopped the child or did not start it.
+    Interrupted(Interrupted),
 }
 
 impl ChildError {
@@ -40,11 +42,6 @@ impl ChildError {
             Kind::Exit(code) => Some(code),
             _ => None,
         }
-    }
-
-    /// Whether it ended because we were told to stop.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        matches!(self.kind, Kind::Interrupted(_))
     }
 }
 
@@ -61,9 +58,8 @@ impl fmt::Display for ChildError {
                 "{tool} ran longer than {} s and was stopped",
                 limit.as_secs()
             )?,
-            Kind::Interrupted(signal) => {
-                write!(f, "{tool} was stopped because we received {signal}")?
-            }
+            // The reason is this error's source.
+            Kind::Interrupted(_) => f.write_str(tool)?,
         }
         let tail = self.tail.trim();
         if !tail.is_empty() {
@@ -73,4 +69,11 @@ impl fmt::Display for ChildError {
     }
 }
 
-impl std::error::Error for ChildError {}
+impl std::error::Error for ChildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            Kind::Interrupted(interrupted) => Some(interrupted),
+            _ => None,
+        }
+    }
+}

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub(crate) use capabilities::{Capabilities, Capability, Privileges};
 pub(crate) use error::{ChildError, Kind};
 
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::secrets::Redactor;
 use crate::step::{Event, Label, Transfer};
 use lines::Tail;
@@ -143,7 +143,7 @@ impl Runner {
             tail,
         };
         if let Some(signal) = self.interrupt.signal() {
-            return Err(fail(Kind::Interrupted(signal), String::new()));
+            return Err(fail(Kind::Interrupted(Interrupted(signal)), String::new()));
         }
         (self.sink)(Event::Started {
             label: job.label.clone(),

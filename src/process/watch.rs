@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use super::lines::{Message, Stream, pump_bytes, pump_lines};
 use super::output::OutputSink;
 use super::{Kind, Runner, Stdout};
+use crate::interrupt::Interrupted;
 
 /// How often a quiet child is looked after.
 const TICK: Duration = Duration::from_millis(20);
@@ -76,7 +77,7 @@ impl<'r> Watch<'r> {
                     ..
                 }),
                 _,
-            ) => Kind::Interrupted(*signal),
+            ) => Kind::Interrupted(Interrupted(*signal)),
             (
                 Some(Stop {
                     reason: Reason::Deadline(limit),
@@ -96,7 +97,14 @@ impl<'r> Watch<'r> {
 
     /// Reads all that the child prints, stops it where it must stop, and reaps it.
     pub(super) fn wait(&mut self, hear: &mut OutputSink<'_, '_>) -> io::Result<ExitStatus> {
-        let receiver = self.pumps(matches!(hear.stdout, Stdout::Bytes(_)));
+        let receiver = match self.pumps(matches!(hear.stdout, Stdout::Bytes(_))) {
+            Ok(receiver) => receiver,
+            Err(error) => {
+                self.signal(Signal::SIGKILL);
+                self.child.wait()?;
+                return Err(error);
+            }
+        };
         let mut open = true;
         let mut ended: Option<Instant> = None;
         let mut under_way = UNDER_WAY;
@@ -133,19 +141,19 @@ impl<'r> Watch<'r> {
         }
     }
 
-    fn pumps(&mut self, raw_stdout: bool) -> Receiver<Message> {
+    fn pumps(&mut self, raw_stdout: bool) -> io::Result<Receiver<Message>> {
         let (sender, receiver) = sync_channel(256);
         if let Some(stdout) = self.child.stdout.take() {
             let sender = sender.clone();
-            thread::spawn(move || match raw_stdout {
+            thread::Builder::new().spawn(move || match raw_stdout {
                 true => pump_bytes(stdout, &sender),
                 false => pump_lines(stdout, Stream::Stdout, &sender),
-            });
+            })?;
         }
         if let Some(stderr) = self.child.stderr.take() {
-            thread::spawn(move || pump_lines(stderr, Stream::Stderr, &sender));
+            thread::Builder::new().spawn(move || pump_lines(stderr, Stream::Stderr, &sender))?;
         }
-        receiver
+        Ok(receiver)
     }
 
     fn leader_ended(&self) -> io::Result<bool> {

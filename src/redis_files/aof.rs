@@ -3,7 +3,7 @@
 //! Read exactly as strictly as the servers read it: they refuse to start over a blank line, so a
 //! copy with one is no backup. Unknown keys pass, as they do there (`startoffset` of Redis 8).
 
-use super::{Role, words};
+use super::{Damage, Role, words};
 
 /// The servers' `MANIFEST_MAX_LINE` (aof.c), the newline included.
 const LINE_MAX: usize = 1024;
@@ -51,11 +51,11 @@ impl Manifest {
     /// Whatever makes a server refuse it, with the line (from 1): no lines, a line that is blank,
     /// too long or without its newline, a bad pair, number, type or name, a second base, an
     /// increment whose number is not above the one before it.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, Damage> {
         let mut files: Vec<Entry> = Vec::new();
         let mut last_seq = 0;
         for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
-            let fail = |what: &str| format!("AOF manifest, line {}: {what}", index + 1);
+            let fail = |what: &str| Damage(format!("AOF manifest, line {}: {what}", index + 1));
             if line.first() == Some(&b'#') {
                 continue;
             }
@@ -78,7 +78,7 @@ impl Manifest {
             files.push(entry);
         }
         if files.is_empty() {
-            return Err("AOF manifest: names no file".to_owned());
+            return Err(Damage("AOF manifest: names no file".to_owned()));
         }
         Ok(Self { files })
     }
@@ -217,7 +217,7 @@ mod tests {
             ),
         ] {
             let error = Manifest::parse(text.as_bytes()).unwrap_err();
-            assert!(error.contains(expected), "{text:?}: {error}");
+            assert!(error.0.contains(expected), "{text:?}: {error}");
         }
         let long = format!("file {} seq 1 type b\n", "a".repeat(LINE_MAX));
         Manifest::parse(long.as_bytes()).unwrap_err();

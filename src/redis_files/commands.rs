@@ -4,6 +4,8 @@
 //! and so does a Btrfs snapshot in the middle of a write, whose size goes ahead of its data; a transaction without its EXEC counts as incomplete too, since the server
 //! takes it back. All that is for [`Commands::finish`] to judge: only it knows that the end came.
 
+use super::Damage;
+
 /// Digits that `*` and `$` are followed by: fewer than would overflow, more than any server writes.
 const DIGITS_MAX: u8 = 18;
 /// `AOF_ANNOTATION_LINE_MAX_LEN` in the servers' aof.c, which read no longer line.
@@ -181,12 +183,12 @@ impl Commands {
 
     /// Whether the stream is whole: a warning where a crash explains what is wrong with the end of
     /// the last file, an error where nothing does.
-    pub(super) fn finish(self, last: bool) -> Result<Option<String>, String> {
+    pub(super) fn finish(self, last: bool) -> Result<Option<String>, Damage> {
         let (sound, torn) = (self.sound, self.offset - self.sound);
         let malformed = |at, expected, found| {
-            Err(format!(
+            Err(Damage(format!(
                 "AOF malformed at offset {at}: expected {expected}, found 0x{found:02x}"
-            ))
+            )))
         };
         match self.state {
             State::Between if !self.in_transaction => Ok(None),
@@ -206,10 +208,10 @@ impl Commands {
                 "torn tail: {torn} bytes after offset {sound}, what a crash leaves; the server \
                  truncates it when aof-load-truncated is on"
             ))),
-            _ => Err(format!(
+            _ => Err(Damage(format!(
                 "AOF truncated: its last {torn} bytes, after offset {sound}, are no complete command \
                  or transaction, and more files of the AOF follow it"
-            )),
+            ))),
         }
     }
 }

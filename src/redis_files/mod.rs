@@ -11,6 +11,8 @@ mod commands;
 mod rdb;
 mod words;
 
+use std::fmt;
+
 use self::{aux_fields::Header, commands::Commands, rdb::Rdb};
 
 const MAGIC_LEN: usize = 9;
@@ -74,6 +76,18 @@ pub(crate) fn is_scratch(basename: &[u8]) -> bool {
             .is_some_and(|stem| !stem.is_empty())
     }
 }
+
+/// What makes a server refuse a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Damage(pub String);
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Damage {}
 
 /// What the bytes of one file showed. The texts name no file; the caller does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,14 +212,14 @@ impl State {
             }
             Self::Commands { commands, last } => match commands.finish(last) {
                 Ok(warning) => finding.warnings.extend(warning),
-                Err(problem) => finding.problems.push(problem),
+                Err(damage) => finding.problems.push(damage.0),
             },
             Self::Manifest { too_long: true, .. } => finding
                 .problems
                 .push(format!("an AOF manifest of more than {MANIFEST_MAX} bytes")),
-            Self::Manifest { text, .. } => {
-                finding.problems.extend(aof::Manifest::parse(&text).err())
-            }
+            Self::Manifest { text, .. } => finding
+                .problems
+                .extend(aof::Manifest::parse(&text).err().map(|damage| damage.0)),
             Self::Undecided(..) | Self::Plain => {}
         }
         finding

@@ -6,7 +6,7 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-use super::{Finding, MAGIC_LEN, aux_fields::Header};
+use super::{Damage, Finding, MAGIC_LEN, aux_fields::Header};
 
 /// The end marker (0xFF) and the checksum (8 bytes, little-endian).
 const TRAILER_LEN: usize = 9;
@@ -86,19 +86,19 @@ impl Rdb {
         };
         match self.verdict() {
             Ok(warning) => finding.warnings.extend(warning.map(str::to_owned)),
-            Err(problem) => finding.problems.push(problem),
+            Err(damage) => finding.problems.push(damage.0),
         }
         finding
     }
 
-    fn verdict(self) -> Result<Option<&'static str>, String> {
+    fn verdict(self) -> Result<Option<&'static str>, Damage> {
         let length = self.length;
         let Some(version) = Version::of(self.header.magic()) else {
-            return Err(format!(
+            return Err(Damage(format!(
                 "not an RDB file: expected REDIS and 4 digits or VALKEY and 3 digits at its start, \
                  found \"{}\" ({length} bytes in all)",
                 self.header.magic().escape_ascii(),
-            ));
+            )));
         };
         let trailer_len = if version.has_checksum() {
             TRAILER_LEN
@@ -107,17 +107,17 @@ impl Rdb {
         };
         let shortest = (MAGIC_LEN + trailer_len) as u64;
         if length < shortest {
-            return Err(format!(
+            return Err(Damage(format!(
                 "RDB file truncated: expected at least {shortest} bytes, found {length}"
-            ));
+            )));
         }
         // The shortest RDB fills the tail.
         let marker = self.tail[TRAILER_LEN - trailer_len];
         if marker != END_MARKER {
-            return Err(format!(
+            return Err(Damage(format!(
                 "RDB file truncated: expected the end marker 0xff at offset {}, found 0x{marker:02x}",
                 length - trailer_len as u64,
-            ));
+            )));
         }
         if !version.has_checksum() {
             return Ok(Some(
@@ -138,11 +138,11 @@ impl Rdb {
         crc.update(marker);
         let computed = crc.finalize();
         if computed != stored {
-            return Err(format!(
+            return Err(Damage(format!(
                 "RDB file damaged: its checksum is 0x{stored:016x}, its {} bytes before it give \
                  0x{computed:016x}",
                 length - 8,
-            ));
+            )));
         }
         Ok(None)
     }

@@ -91,7 +91,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
     );
     let per_dataset = |value: &dyn Fn(&crate::backup::outcome::DatasetOutcome) -> Option<f64>| -> Vec<(String, f64)> {
         let rows = report.datasets.iter();
-        rows.filter_map(|dataset| Some((format!("{{dataset=\"{}\"}}", escape(&dataset.name)), value(dataset)?))).collect()
+        rows.filter_map(|dataset| Some((format!("{{dataset=\"{}\"}}", dataset.name), value(dataset)?))).collect()
     };
     gauge(
         "dataset_stored",

@@ -125,7 +125,7 @@ impl<'a> Report<'a> {
                 .as_ref()
                 .and_then(|snapshot| snapshot.as_ref().ok()),
             datasets: &outcome.datasets,
-            export: outcome.export.as_ref(),
+            export: outcome.export.as_ref().map(|export| &export.record),
             retention: outcome
                 .retention
                 .as_ref()

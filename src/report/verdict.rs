@@ -1,8 +1,7 @@
 //! What an outcome comes to, in words: the step that failed, the one sentence, and what is worth saying beside.
 
 use crate::backup::outcome::{Outcome, Refused};
-use crate::bucket::manifest::ExportRecord;
-use crate::exit::Exit;
+use crate::exit::{Exit, StepError};
 use crate::preflight::State;
 use crate::retention::Reason;
 use crate::step::Step;
@@ -91,15 +90,6 @@ pub(super) fn sentence(exit: Exit, timestamp: Timestamp, outcome: &Outcome) -> S
 
 fn story(outcome: &Outcome) -> Vec<String> {
     let mut parts = Vec::new();
-    if outcome.panicked {
-        let stage = outcome
-            .reached
-            .map(|step| format!(" in stage {step}"))
-            .unwrap_or_default();
-        parts.push(format!(
-            "it ended unexpectedly{stage}: no thread could be had, or this is a bug; the reason stands above"
-        ));
-    }
     match &outcome.snapshot {
         Some(Err(error)) => parts.push(format!("the snapshot failed: {error}")),
         Some(Ok(snapshot))
@@ -132,14 +122,11 @@ fn story(outcome: &Outcome) -> Vec<String> {
         parts.push(format!("no manifest{}", told.because(error)));
     }
     if let Some(export) = &outcome.export {
-        parts.push(
-            match (export.outcome.as_str(), &export.object, &export.error) {
-                (ExportRecord::STORED, Some(object), _) => format!("export {object}"),
-                (ExportRecord::DISABLED, ..) => "no export (switched off)".to_owned(),
-                (_, _, Some(error)) => format!("the export failed: {error}"),
-                _ => "the export failed".to_owned(),
-            },
-        );
+        parts.push(match (&export.error, &export.record.object) {
+            (Some(error), _) => format!("the export failed: {error}"),
+            (None, Some(object)) => format!("export {object}"),
+            (None, None) => "no export (switched off)".to_owned(),
+        });
     }
     match &outcome.retention {
         Some(Err(error)) => parts.push(format!("retention failed: {error}")),
@@ -162,11 +149,11 @@ fn story(outcome: &Outcome) -> Vec<String> {
 
 /// The reasons that were given: a bucket that cannot be asked fails everything, and one sentence of why is enough.
 #[derive(Default)]
-struct Told<'a>(Vec<&'a str>);
+struct Told<'a>(Vec<&'a StepError>);
 
 impl<'a> Told<'a> {
-    fn because(&mut self, error: &'a str) -> String {
-        if self.0.contains(&error) {
+    fn because(&mut self, error: &'a StepError) -> String {
+        if self.0.iter().any(|told| told.is_same(error)) {
             return ", for the same reason".to_owned();
         }
         self.0.push(error);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
+use std::iter;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -21,7 +22,7 @@ use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::dataset::{Node, NodeKind, Tree};
 use crate::interrupt::Interrupt;
-use crate::threads::joined;
+use crate::threads::{joined, spawn};
 use crate::ui::shown;
 
 const BUFFER: usize = 256 * 1024;
@@ -45,8 +46,12 @@ pub(super) fn check(directory: &Path, tree: &Tree, interrupt: &Interrupt) -> Res
         Ok(differences)
     };
     let found: Result<Vec<Vec<String>>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(joined).collect()
+        let first = spawn(scope, work).context("starting a thread that checks files")?;
+        // Fewer threads than wanted are enough.
+        let more: Vec<_> = (1..workers)
+            .map_while(|_| spawn(scope, work).ok())
+            .collect();
+        iter::once(first).chain(more).map(joined).collect()
     });
     let mut differences = found?.concat();
     differences.sort();

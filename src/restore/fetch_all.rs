@@ -1,15 +1,16 @@
 //! The parts of a backup, side by side: fetched, checked, and fetched once more where they arrived damaged.
 
+use std::iter;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use log::warn;
 
-use super::{DatasetRestore, Failure, Source, apply, fetch};
+use super::{DatasetRestore, RestoreError, Source, apply, fetch};
 use crate::host::Host;
-use crate::threads::joined;
+use crate::threads::{joined, spawn};
 use crate::tools::rclone::Rclone;
 use crate::tools::rclone::tuning::MemoryBudget;
 
@@ -23,7 +24,7 @@ pub(super) fn fetch_all(
     rclone: Option<&Rclone>,
     parts: &[DatasetRestore],
     stage: &Path,
-) -> Result<(), Failure> {
+) -> Result<(), RestoreError> {
     let share = MemoryBudget::among(
         host.config.remote.memory.bytes(),
         parts.iter().map(|part| part.tree.sizes()),
@@ -62,19 +63,23 @@ pub(super) fn fetch_all(
         }
     };
     let mut looked: Vec<_> = thread::scope(|scope| {
-        let workers = (0..at_once.min(parts.len())).map(|_| scope.spawn(work));
-        let workers: Vec<_> = workers.collect();
-        workers.into_iter().flat_map(joined).collect()
-    });
+        let first = spawn(scope, work).context("starting a thread that fetches")?;
+        // Fewer threads than wanted are enough.
+        let more: Vec<_> = (1..at_once.min(parts.len()))
+            .map_while(|_| spawn(scope, work).ok())
+            .collect();
+        let all = iter::once(first).chain(more);
+        anyhow::Ok(all.flat_map(joined).collect())
+    })?;
     looked.sort_by_key(|(at, _)| *at);
     let mut all = Ok(());
     for (at, looked) in looked {
         let part = &parts[at];
         let one = looked
-            .map_err(Failure::Other)
+            .map_err(RestoreError::Other)
             .and_then(|looked| settle(host, part, looked, stage, fetch))
             .map_err(|failure| match failure {
-                Failure::Other(error) => Failure::Other(error.context(part.name.clone())),
+                RestoreError::Other(error) => RestoreError::Other(error.context(part.name.clone())),
                 difference => difference,
             });
         all = both(all, one);
@@ -89,7 +94,7 @@ fn settle(
     (failed, differences): (Option<anyhow::Error>, Vec<String>),
     stage: &Path,
     fetch: impl Fn(&DatasetRestore) -> Result<Option<anyhow::Error>>,
-) -> Result<(), Failure> {
+) -> Result<(), RestoreError> {
     let name = part.name.as_str();
     match (failed, differences.is_empty()) {
         (None, true) => return Ok(()),
@@ -108,7 +113,7 @@ fn settle(
     let differences = check(host, part, stage)?;
     match differences.is_empty() {
         true => Ok(()),
-        false => Err(Failure::Difference(format!(
+        false => Err(RestoreError::Difference(format!(
             "{name}: {}",
             differences.join("; ")
         ))),
@@ -116,8 +121,11 @@ fn settle(
 }
 
 /// All that is wrong. A difference is the answer, whatever else could not be fetched: asking again will not mend it.
-fn both(one: Result<(), Failure>, other: Result<(), Failure>) -> Result<(), Failure> {
-    use Failure::{Difference, Other};
+fn both(
+    one: Result<(), RestoreError>,
+    other: Result<(), RestoreError>,
+) -> Result<(), RestoreError> {
+    use RestoreError::{Difference, Other};
     match (one, other) {
         (Ok(()), result) | (result, Ok(())) => result,
         (Err(Difference(one)), Err(Difference(other))) => {

@@ -40,13 +40,13 @@ pub(crate) enum Source {
 }
 
 /// Why nothing was put in place.
-pub(crate) enum Failure {
+pub(crate) enum RestoreError {
     /// What is stored is not what the manifest says.
     Difference(String),
     Other(anyhow::Error),
 }
 
-impl<E: Into<anyhow::Error>> From<E> for Failure {
+impl<E: Into<anyhow::Error>> From<E> for RestoreError {
     fn from(error: E) -> Self {
         Self::Other(error.into())
     }
@@ -69,7 +69,7 @@ pub(crate) fn restore(
     rclone: Option<&Rclone>,
     parts: &[DatasetRestore],
     to: &Destination,
-) -> Result<Restored, Failure> {
+) -> Result<Restored, RestoreError> {
     let (files, bytes) = parts
         .iter()
         .map(|part| part.tree.totals())
@@ -100,7 +100,7 @@ pub(crate) fn restore(
         info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {}, {}, {checked}", part.name, counted(files, "file"), Bytes(bytes));
     }
     if let Some(signal) = host.interrupt.signal() {
-        return Err(Failure::Other(anyhow::anyhow!(
+        return Err(RestoreError::Other(anyhow::anyhow!(
             "stopped because we received {signal}; a second call goes on from {}",
             to.stage.display()
         )));
@@ -207,7 +207,6 @@ pub(crate) fn parts_of_snapshot(
             continue;
         }
         let tree = crate::dataset::tree_of(snapshot, dataset, &host.interrupt)
-            .map_err(|problem| anyhow::anyhow!("{problem}"))
             .with_context(|| format!("the dataset {name} in {}", snapshot.display()))?;
         parts.push(DatasetRestore {
             name: name.to_string(),

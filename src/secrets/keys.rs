@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
+use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::interrupt::Interrupt;
@@ -59,16 +60,57 @@ pub(crate) struct Credentials {
     pub variables: BTreeMap<String, Secret>,
 }
 
-/// Looks for the keys.
-///
-/// # Errors
-/// A sentence that says where they were looked for, or which half is missing, and what to do.
+/// Why there are no keys.
+#[derive(Debug)]
+pub(crate) enum NoCredentials {
+    Unreadable(PathBuf, io::Error),
+    Malformed(PathBuf, env_file::Problem),
+    /// Only one of the two keys is in a source.
+    Half {
+        origin: String,
+        present: &'static str,
+        missing: &'static str,
+    },
+    /// The file that a flag names has neither key.
+    Neither(String),
+    /// The sources that were tried.
+    NotFound(Vec<String>),
+}
+
+impl fmt::Display for NoCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => {
+                write!(f, "{} cannot be read: {error}", path.display())
+            }
+            Self::Malformed(path, problem) => write!(f, "{}: {problem}", path.display()),
+            Self::Half {
+                origin,
+                present,
+                missing,
+            } => write!(
+                f,
+                "{origin} has {present} but not {missing}; both must come from the same place"
+            ),
+            Self::Neither(origin) => write!(f, "{origin} has neither {KEY_ID} nor {APP_KEY}"),
+            Self::NotFound(sources) => write!(
+                f,
+                "{KEY_ID} and {APP_KEY} were found in none of: {}",
+                sources.join(", ")
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NoCredentials {}
+
+/// Finds the keys: in the environment, else in the first file that has them.
 pub(crate) fn find(
     environment: &Environment,
     flag: Option<&Path>,
     configured: &Path,
     interrupt: &Interrupt,
-) -> Result<Credentials, String> {
+) -> Result<Credentials, NoCredentials> {
     let from_environment = |name: &str| {
         let value = environment
             .get(OsStr::new(name))
@@ -78,52 +120,66 @@ pub(crate) fn find(
     if let Some(found) = pair("the environment", from_environment, BTreeMap::new())? {
         return Ok(found);
     }
-    let mut looked = vec!["the environment".to_owned()];
+    let mut tried = vec!["the environment".to_owned()];
     for (path, required) in files(environment, flag, configured) {
-        let shown = path.display().to_string();
-        let text = match small_file::read_or_receive(&path, LARGEST, interrupt) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound && !required => {
-                looked.push(format!("{shown} (not there)"));
-                continue;
+        match in_file(&path, interrupt) {
+            Ok((Some(found), _)) => return Ok(found),
+            Ok((None, origin)) if required => return Err(NoCredentials::Neither(origin)),
+            Ok((None, origin)) => tried.push(format!("{origin} (has neither)")),
+            Err(NoCredentials::Unreadable(_, error))
+                if error.kind() == ErrorKind::NotFound && !required =>
+            {
+                tried.push(format!("{} (not there)", path.display()));
             }
-            Err(error) => return Err(format!("{shown} cannot be read: {error}")),
-        };
-        let file = env_file::parse(&text).map_err(|error| format!("{shown}: {error}"))?;
-        let variables: BTreeMap<String, Secret> = file
-            .vars
-            .into_iter()
-            .map(|(name, value)| (name, Secret::new(value)))
-            .collect();
-        let get = |name: &str| {
-            variables
-                .get(name)
-                .filter(|secret| !secret.expose().is_empty())
-                .cloned()
-        };
-        let hint = match file.ignored.is_empty() {
-            true => String::new(),
-            false => format!(
-                "; lines {:?} assign nothing: write NAME=value, without `export` and without a byte order mark",
-                file.ignored
-            ),
-        };
-        let found = pair(&shown, get, variables.clone());
-        if let Some(found) = found.map_err(|error| error + &hint)? {
-            return Ok(Credentials {
-                file: Some(path),
-                ..found
-            });
+            Err(error) => return Err(error),
         }
-        if required {
-            return Err(format!("{shown} has neither {KEY_ID} nor {APP_KEY}{hint}"));
-        }
-        looked.push(format!("{shown} (has neither{hint})"));
     }
-    Err(format!(
-        "{KEY_ID} and {APP_KEY} were found in none of: {}",
-        looked.join(", ")
-    ))
+    Err(NoCredentials::NotFound(tried))
+}
+
+/// The keys in an environment file, and how a message names the file.
+fn in_file(
+    path: &Path,
+    interrupt: &Interrupt,
+) -> Result<(Option<Credentials>, String), NoCredentials> {
+    let text = small_file::read_or_receive(path, LARGEST, interrupt)
+        .map_err(|error| NoCredentials::Unreadable(path.to_owned(), error))?;
+    let file = env_file::parse(&text)
+        .map_err(|problem| NoCredentials::Malformed(path.to_owned(), problem))?;
+    let variables: BTreeMap<String, Secret> = file
+        .vars
+        .into_iter()
+        .map(|(name, value)| (name, Secret::new(value)))
+        .collect();
+    let get = |name: &str| {
+        variables
+            .get(name)
+            .filter(|secret| !secret.expose().is_empty())
+            .cloned()
+    };
+    let mut origin = path.display().to_string();
+    let found = pair(&origin, get, variables.clone());
+    if !file.ignored.is_empty() {
+        origin += &format!(
+            ", whose lines {:?} assign nothing (write NAME=value, without `export` and without a byte order mark),",
+            file.ignored
+        );
+    }
+    let found = found.map_err(|error| match error {
+        NoCredentials::Half {
+            present, missing, ..
+        } => NoCredentials::Half {
+            origin: origin.clone(),
+            present,
+            missing,
+        },
+        error => error,
+    })?;
+    let found = found.map(|found| Credentials {
+        file: Some(path.to_owned()),
+        ..found
+    });
+    Ok((found, origin))
 }
 
 fn files(
@@ -146,11 +202,13 @@ fn pair(
     origin: &str,
     get: impl Fn(&str) -> Option<Secret>,
     variables: BTreeMap<String, Secret>,
-) -> Result<Option<Credentials>, String> {
-    let half = |there: &str, missing: &str| {
-        Err(format!(
-            "{origin} has {there} but not {missing}; both must come from the same place"
-        ))
+) -> Result<Option<Credentials>, NoCredentials> {
+    let half = |present, missing| {
+        Err(NoCredentials::Half {
+            origin: origin.to_owned(),
+            present,
+            missing,
+        })
     };
     match (get(KEY_ID), get(APP_KEY)) {
         (Some(key_id), Some(app_key)) => Ok(Some(Credentials {
@@ -219,11 +277,11 @@ mod tests {
         environment: &Environment,
         flag: Option<&Path>,
         configured: &Path,
-    ) -> Result<Credentials, String> {
+    ) -> Result<Credentials, NoCredentials> {
         find(environment, flag, configured, &Interrupt::default())
     }
 
-    fn origin(found: Result<Credentials, String>) -> String {
+    fn origin(found: Result<Credentials, NoCredentials>) -> String {
         found.map_or_else(|error| format!("error: {error}"), |found| found.origin)
     }
 

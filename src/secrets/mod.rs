@@ -4,5 +4,5 @@ mod env_file;
 mod keys;
 mod redaction;
 
-pub(crate) use keys::{APP_KEY, Credentials, Environment, KEY_ID, find, redactor};
+pub(crate) use keys::{APP_KEY, Credentials, Environment, KEY_ID, NoCredentials, find, redactor};
 pub(crate) use redaction::{Redactor, Secret};

@@ -6,7 +6,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::SnapshotName;
 use crate::config::{Config, Uuid};
@@ -29,10 +29,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// Where something else does.
-    pub(crate) fn still_there(&self) -> Result<(), String> {
+    pub(crate) fn still_there(&self) -> Result<()> {
         match identity(&self.path) {
             Some(identity) if identity == self.identity => Ok(()),
-            _ => Err(format!(
+            _ => Err(anyhow!(
                 "{} is no longer the snapshot that was taken: somebody moved it or put something in its place",
                 self.path.display()
             )),

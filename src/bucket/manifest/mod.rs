@@ -147,11 +147,20 @@ impl From<&Snapshot> for SnapshotRecord {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ExportState {
+    /// The object is in the bucket.
+    Stored,
+    Failed,
+    /// `export.enable = false`.
+    Disabled,
+}
+
 /// What came of the export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ExportRecord {
-    /// `stored`, `failed` or `disabled`.
-    pub outcome: String,
+    pub outcome: ExportState,
     /// The object in the bucket's root, where one is there.
     pub object: Option<String>,
     /// Its size in bytes.
@@ -160,16 +169,9 @@ pub(crate) struct ExportRecord {
 }
 
 impl ExportRecord {
-    /// The object is in the bucket.
-    pub(crate) const STORED: &str = "stored";
-    /// It is not, or the script says so.
-    pub(crate) const FAILED: &str = "failed";
-    /// There is no export.
-    pub(crate) const DISABLED: &str = "disabled";
-
     pub(crate) fn disabled() -> Self {
         Self {
-            outcome: Self::DISABLED.to_owned(),
+            outcome: ExportState::Disabled,
             object: None,
             size: None,
             error: None,
@@ -179,7 +181,7 @@ impl ExportRecord {
     /// It failed, for this reason.
     pub(crate) fn failed(error: String) -> Self {
         Self {
-            outcome: Self::FAILED.to_owned(),
+            outcome: ExportState::Failed,
             object: None,
             size: None,
             error: Some(error),
@@ -189,7 +191,7 @@ impl ExportRecord {
     /// This object is there.
     pub(crate) fn stored(object: String, size: u64) -> Self {
         Self {
-            outcome: Self::STORED.to_owned(),
+            outcome: ExportState::Stored,
             object: Some(object),
             size: Some(size),
             error: None,

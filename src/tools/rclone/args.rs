@@ -11,9 +11,7 @@ use xshell::{Cmd, Shell, cmd};
 use super::names::{LIST_ENCODING, STORE_ENCODING};
 use super::tuning::Tuning;
 use crate::config::Remote;
-pub(crate) use objects::{
-    cat, cat_file, delete, delete_below, delete_in, rcat, stat, stat_file, version,
-};
+pub(crate) use objects::{cat, cat_file, delete, delete_below, rcat, stat, stat_file, version};
 
 /// The remote `s3:`, in the environment of the child alone. The keys come from the AWS names.
 pub(crate) const REMOTE_VARIABLES: [(&str, &str); 4] = [

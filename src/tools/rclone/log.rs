@@ -52,14 +52,6 @@ pub(super) fn understand(line: &str) -> LogLine {
     }
 }
 
-/// The same where a failure is no news: whoever asked goes another way.
-pub(super) fn understand_quietly(line: &str) -> LogLine {
-    match understand(line) {
-        LogLine::Text(level, text) => LogLine::Text(level.max(Level::Debug), text),
-        other => other,
-    }
-}
-
 /// `2026/01/01 12:00:00 NOTICE: Failed to sync: …`: before its logger is set up and after, rclone writes text.
 fn plain(line: &str) -> LogLine {
     if line.is_empty() {

@@ -5,6 +5,7 @@
 //! and 2 mean different things in different versions, so only 0 and "not 0" count here.
 
 pub(crate) mod args;
+pub(crate) mod cause;
 mod listing;
 mod log;
 pub(crate) mod names;
@@ -20,7 +21,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use md5::{Digest as _, Md5};
 
 use crate::config::Remote;
-use crate::process::{Capability, Job, LogLine, Privileges, Runner, Stdout};
+use crate::process::{Capability, Job, Privileges, Runner, Stdout};
 use crate::secrets::Credentials;
 use crate::step::{Label, Transfer};
 pub(crate) use listing::{Answer, Object, parse_md5};
@@ -32,30 +33,6 @@ pub(crate) const PRIVILEGES: Privileges = Privileges::Only(&[Capability::DacRead
 const SMALL: Duration = Duration::from_secs(10 * 60);
 /// How often a small object is tried again from the start, beyond rclone's own retries.
 const ATTEMPTS: u32 = 2;
-
-/// What S3 says where a key is wrong, or lacks a right; a server behind it may say no more than the status.
-const REFUSALS: [&str; 6] = [
-    "SignatureDoesNotMatch",
-    "InvalidAccessKeyId",
-    "AccessDenied",
-    "Access Denied",
-    "Forbidden",
-    "403",
-];
-
-/// Whether it was the key that was refused, by what was said.
-pub(crate) fn refused(said: &str) -> bool {
-    REFUSALS.iter().any(|word| said.contains(word))
-}
-
-/// What to do where the bucket does not answer as it should, by what was said.
-pub(crate) fn advice(said: &str) -> &'static str {
-    if refused(said) {
-        "the key is refused: compare B2_KEY_ID and B2_APP_KEY with the application key, and check remote.bucket and that the key may listFiles in this bucket"
-    } else {
-        "check remote.bucket and remote.endpoint, which are per region, and the network"
-    }
-}
 
 /// A name, and an MD5.
 type Hashed<'a> = (&'a str, [u8; 16]);
@@ -231,22 +208,7 @@ impl Rclone {
     /// Where it is not there or cannot be read.
     pub(crate) fn get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let (folder, name) = split(key);
-        self.stream(label, folder, &[name], log::understand, take)
-            .with_context(|| format!("reading {key}"))
-    }
-
-    /// The same for one that may not be there, which is nothing to warn of.
-    ///
-    /// # Errors
-    /// Where it is not there or cannot be read.
-    pub(crate) fn try_get(
-        &self,
-        label: Label,
-        key: &str,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> Result<()> {
-        let (folder, name) = split(key);
-        self.stream(label, folder, &[name], log::understand_quietly, take)
+        self.stream(label, folder, &[name], take)
             .with_context(|| format!("reading {key}"))
     }
 
@@ -262,7 +224,7 @@ impl Rclone {
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.stream(label, folder, &names, log::understand, take)
+        self.stream(label, folder, &names, take)
             .with_context(|| format!("reading {} objects below {folder}", names.len()))
     }
 
@@ -271,14 +233,12 @@ impl Rclone {
         label: Label,
         folder: &str,
         names: &[&str],
-        understand: fn(&str) -> LogLine,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))?;
         let command = args::cat(&self.program, &self.remote, folder)?;
         let mut job = self.small(label, command);
         job.stdin = Some(list.reader()?);
-        job.understand = understand;
         job.stdout = Stdout::Bytes(take);
         self.runner.run(job)?;
         Ok(())

@@ -123,7 +123,7 @@ fn a_wrong_key_cannot_list_and_is_told() {
     assert_unmet(
         &check,
         "InvalidAccessKeyId",
-        "the key may listFiles in this bucket",
+        "compare B2_KEY_ID and B2_APP_KEY",
     );
     assert_unmet(&check, bed.bucket(), "remote.bucket");
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use super::{LISTED, SMALL_RETRIES, STORE_ENCODING, at, common, finish, folder, limited, literal};
+use super::{LISTED, SMALL_RETRIES, STORE_ENCODING, at, common, finish, folder, limited};
 use crate::config::Remote;
 use crate::tools::rclone::names::given;
 
@@ -103,34 +103,6 @@ pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Comman
             STORE_ENCODING,
         )
         .args(SMALL_RETRIES),
-        remote,
-    ))
-}
-
-/// The same for an object of a folder with few others: a listing of them instead of two questions. The filter is one
-/// whole name; were it not understood, no more than one object would go.
-///
-/// # Errors
-/// Where no shell state can be had.
-pub(crate) fn delete_in(
-    rclone: &Path,
-    remote: &Remote,
-    folder: &str,
-    name: &str,
-) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, folder));
-    let pattern = format!("/{}", literal(name));
-    Ok(finish(
-        common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING)
-            .args([
-                "--include",
-                &pattern,
-                "--max-depth",
-                "1",
-                "--max-delete",
-                "1",
-            ])
-            .args(SMALL_RETRIES),
         remote,
     ))
 }
