@@ -1,8 +1,12 @@
 //! SIGTERM and SIGINT in each stage.
 
-use testbed::Signal;
+use std::fs::File;
+use std::time::Duration;
+
+use testbed::{Bed, Signal};
 
 use super::hold::{Hold, STOP, Stage};
+use crate::support::{bed, wrap};
 
 /// Both signals, one run each, then a run that nobody stops.
 #[track_caller]
@@ -84,4 +88,40 @@ fn a_stop_before_the_mark_is_withdrawn_leaves_a_complete_backup() {
 #[test]
 fn a_stop_in_retention_leaves_a_complete_backup_and_the_old_snapshot() {
     stopped_in(Stage::Retention);
+}
+
+/// A dataset that takes hours to read, and an upload that is refused at once.
+fn refused_upload_beside_a_long_read() -> Bed {
+    let bed = bed();
+    let big = File::create(bed.dataset("valkey").join("big.bin")).expect("a file");
+    // Sparse: it takes no room on the disk.
+    big.set_len(1 << 42).expect("a size");
+    let refuse = "case \" $*\" in *' sync '*/valkey-*) : > refused; echo 'AccessDenied: status code: 403' >&2; exit 1;; esac";
+    let refuse = refuse.replace("refused", &bed.scratch().join("refused").to_string_lossy());
+    wrap(&bed, "rclone", &format!("{refuse}\nexec \"$REAL\" \"$@\""));
+    bed
+}
+
+#[test]
+fn a_refused_upload_is_reported_before_its_dataset_is_read_to_the_end() {
+    let bed = refused_upload_beside_a_long_read();
+    let ran = bed.spawn(&["run"]).expect("started");
+    let ran = ran.wait_timeout(STOP * 6).expect("it ends by itself");
+    assert_eq!(ran.code, Some(5), "{ran}");
+    assert!(ran.stderr.contains("403"), "{ran}");
+}
+
+#[test]
+fn an_upload_that_failed_before_the_signal_is_a_failure_and_no_interruption() {
+    let bed = refused_upload_beside_a_long_read();
+    bed.export_mode("hang").expect("a mode");
+    let run = bed.spawn(&["run"]).expect("started");
+    while !bed.scratch().join("refused").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    run.signal(Signal::SIGTERM).expect("it is running");
+    let ran = run.wait_timeout(STOP).expect("it stops");
+    assert_eq!(ran.code, Some(5), "{ran}");
+    assert!(ran.stderr.contains("403"), "{ran}");
 }
