@@ -125,7 +125,7 @@ fn a_wrong_key_cannot_list_and_is_told() {
         "InvalidAccessKeyId",
         "compare B2_KEY_ID and B2_APP_KEY",
     );
-    assert_unmet(&check, bed.bucket(), "remote.bucket");
+    assert_unmet(&check, bed.bucket(), "the application key");
 }
 
 #[test]
