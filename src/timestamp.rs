@@ -92,6 +92,46 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Times as RFC 3339 in JSON: `2025-01-01T12:00:00Z`. Fractions of a second are cut off when read.
+pub(crate) mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::{DateTime, Timestamp};
+
+    pub(crate) fn serialize<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&time.rfc3339())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(from)?;
+        let time = DateTime::parse_from_rfc3339(&text).ok();
+        time.and_then(|time| Timestamp::from_unix(time.timestamp()))
+            .ok_or_else(|| de::Error::custom(format_args!("{text:.40?} is no RFC 3339 time")))
+    }
+
+    pub(crate) mod optional {
+        use super::{Deserialize, Deserializer, Serializer, Timestamp};
+
+        pub(crate) fn serialize<S: Serializer>(
+            time: &Option<Timestamp>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => super::serialize(time, to),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<Timestamp>, D::Error> {
+            #[derive(Deserialize)]
+            struct Time(#[serde(with = "super")] Timestamp);
+            Ok(Option::<Time>::deserialize(from)?.map(|time| time.0))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,127 +1,120 @@
-//! The manifest, last: written, read back, and only then is there a backup.
+//! Commits a backup: the file list first, the summary last. A backup exists once its summary is in the bucket.
 
-use std::io::{self, Write};
-
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow, ensure};
 use log::{info, warn};
-use md5::{Digest as _, Md5};
 
 use super::Run;
 use super::outcome::DatasetOutcome;
 use super::register::Registration;
-use crate::bucket::manifest::{
-    ExportRecord, FailedDataset, Head, Manifest, SnapshotRecord, StoredDataset,
+use crate::bucket::backup::{DatasetFiles, FileList, record};
+use crate::bucket::names::{self, Mark};
+use crate::bucket::summary::{
+    Bounded, DatasetSummary, ExportRecord, FailedDataset, Head, Schema, SnapshotRecord, Summary,
 };
-use crate::bucket::names::Mark;
 use crate::dataset::Tree;
 use crate::exit::StepError;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::payload::Payload;
 
-/// Writes the manifest of what is safely stored, the last object of a backup, and reads it back.
+/// Writes what is safely stored, and reads it back.
 pub(super) fn write(
     run: &Run<'_>,
     bucket: &Registration,
     snapshot: &SnapshotRecord,
-    works: &[(DatasetOutcome, Tree)],
+    works: Vec<(&DatasetOutcome, Tree)>,
     export: &ExportRecord,
 ) -> Result<(), StepError> {
-    let failed: Vec<FailedDataset> = works
-        .iter()
-        .filter_map(|(dataset, _)| {
-            Some(FailedDataset {
-                name: dataset.name.to_string(),
-                error: dataset.error.as_ref()?.to_string(),
-            })
-        })
-        .collect();
-    let datasets: Vec<StoredDataset<'_>> = works
-        .iter()
-        .filter(|(dataset, _)| dataset.error.is_none())
-        .map(|(dataset, tree)| stored(dataset, tree))
-        .collect();
+    let (mut failed, mut datasets, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    for (dataset, tree) in works {
+        match &dataset.error {
+            Some(error) => failed.push(FailedDataset::new(&dataset.name, error)),
+            None => {
+                datasets.push(dataset_summary(dataset));
+                let name = dataset.name.clone();
+                files.push(DatasetFiles { name, tree });
+            }
+        }
+    }
     bucket.open()?;
     if datasets.is_empty() {
         // The failures of the datasets decide; this one only follows from them.
         run.host.interrupt.check()?;
         return Err(anyhow!("no dataset is safely stored, so there is nothing to commit").into());
     }
-    let mark = match failed.is_empty() {
-        true => Mark::Complete,
-        false => Mark::Partial,
+    let prefix = &run.host.config.remote.prefix;
+    let file_list = FileList {
+        schema: Schema::CURRENT,
+        timestamp: run.timestamp,
+        datasets: files,
     };
-    let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
-    let manifest = Manifest {
+    let file_list = file_list.to_bytes()?;
+    put(
+        run,
+        &names::file_list_key(prefix, run.timestamp),
+        &file_list,
+    )?;
+    let is_complete = failed.is_empty();
+    let summary = Summary {
         head: Head::new(&run.host.name, run.timestamp),
-        finished: Timestamp::now().rfc3339(),
-        complete: mark == Mark::Complete,
+        finished: Timestamp::now(),
+        complete: is_complete,
         snapshot: snapshot.clone(),
         export: export.clone(),
         failed,
         datasets,
+        file_list: record(&file_list),
     };
-    let written = send(run, &key, &manifest).and_then(|sent| read_back(run, &key, &sent));
-    written.map_err(|error| unstore(run, &key, error))?;
-    match mark {
-        Mark::Complete => {
+    let mark = match is_complete {
+        true => Mark::Complete,
+        false => Mark::Partial,
+    };
+    let key = mark.key(prefix, run.timestamp);
+    let summary = serde_json::to_vec(&summary).map_err(anyhow::Error::from)?;
+    put(run, &key, &summary).map_err(|error| unstore(run, &key, error))?;
+    match is_complete {
+        true => {
             info!(step = "commit"; "{key} is written and reads back");
             bucket.unregister(run);
         }
         // The mark stays: it names the prefixes of the datasets that failed.
-        _ => info!(step = "commit"; "{key} names the datasets that are safely stored"),
+        false => info!(step = "commit"; "{key} names the datasets that are safely stored"),
     }
     Ok(())
 }
 
-fn stored<'a>(dataset: &'a DatasetOutcome, tree: &'a Tree) -> StoredDataset<'a> {
-    StoredDataset {
-        name: dataset.name.as_str(),
-        prefix: &dataset.prefix,
+fn dataset_summary(dataset: &DatasetOutcome) -> DatasetSummary {
+    DatasetSummary {
+        name: dataset.name.clone(),
+        prefix: dataset.prefix.clone(),
         files: dataset.files,
         bytes: dataset.bytes,
-        data_time: dataset.data_time.map(Timestamp::rfc3339),
-        warnings: &dataset.warnings,
-        left_out: &tree.left_out,
-        users: &tree.users,
-        groups: &tree.groups,
-        entries: tree,
+        image_bytes: None,
+        peak: None,
+        data_time: dataset.data_time,
+        warnings: dataset.warnings.clone(),
+        server: Default::default(),
     }
 }
 
-/// The length and MD5 of what was sent.
-type Sent = (u64, [u8; 16]);
-
-fn send(run: &Run<'_>, key: &str, manifest: &Manifest<'_>) -> anyhow::Result<Sent> {
-    let mut sent = Digest::default();
-    let payload = Payload::write(|writer| {
-        manifest.write(&mut Tee {
-            writer,
-            digest: &mut sent,
-        })
-    })?;
-    let rclone = &run.ready.rclone;
-    rclone.put(Label::new(Step::Commit), key, &payload)?;
-    Ok(sent.finish())
-}
-
-fn read_back(run: &Run<'_>, key: &str, sent: &Sent) -> anyhow::Result<()> {
-    let mut back = Digest::default();
-    let rclone = &run.ready.rclone;
-    rclone.get(Label::new(Step::Commit), key, &mut |bytes| {
-        back.update(bytes)
-    })?;
-    anyhow::ensure!(
-        back.finish() == *sent,
-        "{key} does not read back as it was written"
-    );
+/// Stores an object and reads it back.
+fn put(run: &Run<'_>, key: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let (rclone, label) = (&run.ready.rclone, || Label::new(Step::Commit));
+    let payload = Payload::write(|writer| writer.write_all(bytes))?;
+    rclone.put(label(), key, &payload)?;
+    let mut back = Bounded::new(bytes.len() as u64);
+    rclone.get(label(), key, &mut |bytes| back.push(bytes))?;
+    let back = back
+        .finish()
+        .with_context(|| format!("reading {key} back"))?;
+    ensure!(back == bytes, "{key} does not read back as it was written");
     Ok(())
 }
 
-/// Deletes a manifest that did not arrive whole: it would look like a backup.
+/// Deletes a summary that did not arrive whole: it would look like a backup.
 fn unstore(run: &Run<'_>, key: &str, error: anyhow::Error) -> StepError {
     if run.host.interrupt.signal().is_some() {
-        // No request is possible any more. A manifest that arrived is whole: all that it names was verified.
+        // No request is possible any more. A summary that arrived is whole: all that it names was verified.
         warn!(step = "commit"; "`opencode-backup list` shows whether {key} had arrived");
         return error.into();
     }
@@ -133,39 +126,4 @@ fn unstore(run: &Run<'_>, key: &str, error: anyhow::Error) -> StepError {
         ),
     };
     error.into()
-}
-
-/// The length and MD5 of a stream.
-#[derive(Default)]
-struct Digest {
-    length: u64,
-    md5: Md5,
-}
-
-impl Digest {
-    fn update(&mut self, bytes: &[u8]) {
-        self.length += bytes.len() as u64;
-        self.md5.update(bytes);
-    }
-
-    fn finish(self) -> Sent {
-        (self.length, self.md5.finalize().into())
-    }
-}
-
-struct Tee<'a> {
-    writer: &'a mut dyn Write,
-    digest: &'a mut Digest,
-}
-
-impl Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.writer.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
 }

@@ -9,7 +9,7 @@ use log::info;
 use super::Run;
 use super::outcome::ExportOutcome;
 use super::register::Registration;
-use crate::bucket::manifest::ExportRecord;
+use crate::bucket::summary::ExportRecord;
 use crate::exit::StepError;
 use crate::preflight::export_object_pattern;
 use crate::step::{Label, Step};

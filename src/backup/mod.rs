@@ -20,7 +20,7 @@ use std::thread;
 
 use log::{info, warn};
 
-use crate::bucket::manifest::SnapshotRecord;
+use crate::bucket::summary::SnapshotRecord;
 use crate::config::{Dataset, DatasetName};
 use crate::dataset::scan::ScannedDataset;
 use crate::dataset::{Tree, live_tree, scan};
@@ -130,12 +130,14 @@ impl Run<'_> {
         }
 
         self.enter(outcome, Step::Commit);
-        let commit = commit::write(self, &bucket, &record, &works, &export.record);
-        let stored = commit.is_ok() && works.iter().all(|(dataset, _)| dataset.error.is_none());
+        let (datasets, trees): (Vec<_>, Vec<_>) = works.into_iter().unzip();
+        let works = datasets.iter().zip(trees).collect();
+        let commit = commit::write(self, &bucket, &record, works, &export.record);
+        let stored = commit.is_ok() && datasets.iter().all(|dataset| dataset.error.is_none());
         if let Err(error) = &commit {
             warn!(step = "commit"; "the manifest: {error}");
         }
-        outcome.datasets = works.into_iter().map(|(dataset, _)| dataset).collect();
+        outcome.datasets = datasets;
         outcome.export = Some(export);
         outcome.commit = Some(commit);
         if stored {

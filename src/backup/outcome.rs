@@ -3,8 +3,8 @@
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
-use crate::bucket::manifest::{ExportRecord, SnapshotRecord};
 use crate::bucket::names;
+use crate::bucket::summary::{ExportRecord, SnapshotRecord};
 use crate::config::{DatasetName, Prefix};
 use crate::exit::{Exit, StepError};
 use crate::free_space::Space;

@@ -12,7 +12,7 @@ use log::info;
 
 use super::Run;
 use super::register::Registration;
-use crate::bucket::manifest::Stored;
+use crate::bucket::backup::Backup;
 use crate::bucket::names::{self, Mark};
 use crate::config::DatasetName;
 use crate::dataset::{Node, NodeKind, Tree};
@@ -46,21 +46,20 @@ impl PreviousBackup {
     }
 
     fn read(run: &Run<'_>, timestamp: Timestamp) -> Result<Self> {
-        let prefix = &run.host.config.remote.prefix;
-        let key = Mark::Complete.key(prefix, timestamp);
         let (rclone, label) = (&run.ready.rclone, Label::new(Step::Upload));
-        let stored = Stored::read(prefix, timestamp, |take| rclone.get(label, &key, take))?;
-        let mut base = Self {
+        let prefix = &run.host.config.remote.prefix;
+        let backup = Backup::read(rclone, label, prefix, timestamp, Mark::Complete)?;
+        let mut previous = Self {
             timestamp,
             hasher: RandomState::new(),
             stamps: HashSet::new(),
         };
-        for dataset in &stored.datasets {
+        for dataset in &backup.datasets {
             let files = dataset.tree.nodes.iter();
-            let stamps = files.filter_map(|node| stamp(&base.hasher, &dataset.name, node));
-            base.stamps.extend(stamps);
+            let stamps = files.filter_map(|node| stamp(&previous.hasher, &dataset.name, node));
+            previous.stamps.extend(stamps);
         }
-        Ok(base)
+        Ok(previous)
     }
 
     fn holds(&self, dataset: &DatasetName, node: &Node) -> bool {

@@ -13,8 +13,8 @@ use log::{info, warn};
 
 use super::Run;
 use crate::bucket::catalog::Remote;
-use crate::bucket::manifest::{Head, Started};
 use crate::bucket::names::{self, Mark, Nonce};
+use crate::bucket::summary::{Head, Started};
 use crate::exit::StepError;
 use crate::preflight::Check;
 use crate::step::{Label, Step};

@@ -1,13 +1,14 @@
 //! Everything that there is of backups, here and in the bucket, one row a timestamp.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use log::warn;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::bucket::manifest::{self, ExportState, LARGEST, Summary};
 use crate::bucket::names::{self, Mark};
+use crate::bucket::summary::{self, Bounded, DatasetSummary, ExportState, LARGEST, Summary};
 use crate::config::Config;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
@@ -123,13 +124,18 @@ impl Remote {
             clock: answer.clock,
             ..Self::default()
         };
-        remote.read_newest(rclone, &folder, newest);
+        remote.read_newest(rclone, &folder, newest)?;
         Ok(remote)
     }
 
     /// Reads further back, until so many have been read in all.
-    pub(crate) fn read_on(&mut self, rclone: &Rclone, config: &Config, newest: usize) {
-        self.read_newest(rclone, &names::folder(&config.remote.prefix), newest);
+    pub(crate) fn read_on(
+        &mut self,
+        rclone: &Rclone,
+        config: &Config,
+        newest: usize,
+    ) -> Result<()> {
+        self.read_newest(rclone, &names::folder(&config.remote.prefix), newest)
     }
 
     /// The prefixes that no mark and no manifest accounts for: the old script's, another tool's.
@@ -152,66 +158,124 @@ impl Remote {
             .collect())
     }
 
-    /// All in one call; where one of them is damaged, one by one.
-    fn read_newest(&mut self, rclone: &Rclone, folder: &str, newest: usize) {
-        let wanted: Vec<(Timestamp, String)> = self
-            .marks
-            .iter()
-            .rev()
-            .filter_map(|(timestamp, marks)| {
-                let mark = [Mark::Complete, Mark::Partial]
-                    .into_iter()
-                    .find(|mark| marks.contains(mark))?;
-                Some((*timestamp, mark.name(*timestamp)))
-            })
+    /// Reads the newest summaries; known ones are not read again.
+    fn read_newest(&mut self, rclone: &Rclone, folder: &str, newest: usize) -> Result<()> {
+        let marks = self.marks.iter().rev();
+        let wanted = marks.filter_map(|(timestamp, marks)| {
+            let mark = [Mark::Complete, Mark::Partial]
+                .into_iter()
+                .find(|mark| marks.contains(mark))?;
+            Some((*timestamp, mark.name(*timestamp)))
+        });
+        let wanted: BTreeMap<String, Timestamp> = wanted
             .take(newest)
             .filter(|(timestamp, _)| {
                 !self.summaries.contains_key(timestamp) && !self.damaged.contains(timestamp)
             })
+            .map(|(timestamp, name)| (name, timestamp))
             .collect();
-        if wanted.is_empty() {
-            return;
-        }
-        let names: Vec<String> = wanted.iter().map(|(_, name)| name.clone()).collect();
-        let all = Summary::read(u64::MAX, &mut |take| {
-            rclone.get_all(Label::new(Step::Preflight), folder, &names, take)
-        });
-        for summary in all.unwrap_or_default() {
-            self.unread.remove(&summary.head.timestamp);
-            self.summaries.insert(summary.head.timestamp, summary);
-        }
-        for (timestamp, name) in wanted {
-            if self.summaries.contains_key(&timestamp) || rclone.runner.interrupt.signal().is_some()
-            {
-                continue;
-            }
-            let key = format!("{folder}{name}");
-            let mut failed = None;
-            let read = Summary::read(LARGEST, &mut |take| {
-                let fetched = rclone.get(Label::new(Step::Preflight), &key, take);
-                fetched.inspect_err(|error| failed = Some(format!("{error:#}")))
-            });
-            if let Some(error) = failed {
-                warn!("{key} could not be fetched, so nothing is known of this backup: {error}");
-                self.unread.insert(timestamp);
-                continue;
-            }
-            match read {
-                Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => {
-                    self.unread.remove(&timestamp);
-                    self.summaries
-                        .extend(one.pop().map(|summary| (timestamp, summary)));
+        let names: Vec<String> = wanted.keys().cloned().collect();
+        let label = Label::new(Step::Preflight);
+        for (name, fetched) in fetch_all(rclone, &label, folder, &names, Summary::name)? {
+            let timestamp = wanted[&name];
+            self.unread.remove(&timestamp);
+            match fetched {
+                Fetched::Read(summary) => {
+                    self.summaries.insert(timestamp, summary);
                 }
-                Ok(_) => self.damaged(timestamp, &key, "it holds something else"),
-                Err(error) => self.damaged(timestamp, &key, &format!("{error:#}")),
+                Fetched::Unfetched(error) => {
+                    warn!(
+                        "{folder}{name} could not be fetched, so nothing is known of this backup: {error:#}"
+                    );
+                    self.unread.insert(timestamp);
+                }
+                Fetched::Damaged(error) => {
+                    warn!(
+                        "{folder}{name} cannot be read, so this backup counts as incomplete: {error:#}"
+                    );
+                    self.damaged.insert(timestamp);
+                }
             }
+        }
+        Ok(())
+    }
+}
+
+/// An object below `manifests/` that was to be read.
+pub(crate) enum Fetched<T> {
+    Read(T),
+    /// The server did not deliver it.
+    Unfetched(anyhow::Error),
+    /// It is none that opencode-backup wrote under this name.
+    Damaged(anyhow::Error),
+}
+
+/// How many objects are fetched at once.
+const BATCH: usize = 1000;
+/// The most bytes of a batch; more are fetched one by one.
+const BATCH_BYTES: u64 = 32 << 20;
+
+/// Fetches summaries or marks: many with one request, and one by one where that fails.
+///
+/// # Errors
+/// A signal.
+pub(crate) fn fetch_all<T: DeserializeOwned>(
+    rclone: &Rclone,
+    label: &Label,
+    folder: &str,
+    names: &[String],
+    name_of: impl Fn(&T) -> String,
+) -> Result<Vec<(String, Fetched<T>)>> {
+    let mut all = Vec::new();
+    for batch in names.chunks(BATCH) {
+        if let Ok(objects) = fetch_batch::<T>(rclone, label, folder, batch) {
+            let objects = objects.into_iter().map(|object| (name_of(&object), object));
+            let mut objects: HashMap<String, T> = objects.collect();
+            if objects.len() == batch.len() && batch.iter().all(|name| objects.contains_key(name)) {
+                all.extend(
+                    objects
+                        .drain()
+                        .map(|(name, one)| (name, Fetched::Read(one))),
+                );
+                continue;
+            }
+        }
+        for name in batch {
+            rclone.runner.interrupt.check()?;
+            all.push((name.clone(), fetch(rclone, label, folder, name, &name_of)));
         }
     }
+    Ok(all)
+}
 
-    /// A manifest that nobody can read makes no backup.
-    fn damaged(&mut self, timestamp: Timestamp, key: &str, why: &str) {
-        warn!("{key} cannot be read, so this backup counts as incomplete: {why}");
-        self.damaged.insert(timestamp);
+fn fetch_batch<T: DeserializeOwned>(
+    rclone: &Rclone,
+    label: &Label,
+    folder: &str,
+    names: &[String],
+) -> Result<Vec<T>> {
+    let mut text = Bounded::new(BATCH_BYTES);
+    rclone.get_all(label.clone(), folder, names, &mut |bytes| text.push(bytes))?;
+    summary::parse_all(&text.finish()?)
+}
+
+/// Fetches one summary or mark.
+pub(crate) fn fetch<T: DeserializeOwned>(
+    rclone: &Rclone,
+    label: &Label,
+    folder: &str,
+    name: &str,
+    name_of: impl Fn(&T) -> String,
+) -> Fetched<T> {
+    let mut text = Bounded::new(LARGEST);
+    let key = format!("{folder}{name}");
+    if let Err(error) = rclone.get(label.clone(), &key, &mut |bytes| text.push(bytes)) {
+        return Fetched::Unfetched(error);
+    }
+    match text.finish().and_then(|text| summary::parse(&text)) {
+        Ok(object) if name_of(&object) == name => Fetched::Read(object),
+        Ok(_) => Fetched::Damaged(anyhow!("it is the manifest of another backup")),
+        Err(error) => Fetched::Damaged(error),
     }
 }
 
@@ -240,7 +304,7 @@ pub(crate) fn merge(
         .map(|timestamp| {
             let summary = remote.summaries.get(&timestamp);
             let marks = remote.marks.get(&timestamp);
-            let sum = |of: fn(&manifest::DatasetSummary) -> u64| {
+            let sum = |of: fn(&DatasetSummary) -> u64| {
                 summary.map(|summary| {
                     let each = summary.datasets.iter().map(of);
                     each.fold(0, u64::saturating_add)

@@ -1,6 +1,7 @@
-//! What lies in the bucket: names, manifests, the catalog of backups, and the choice of one.
+//! What lies in the bucket: the names of objects, a backup's summary and file list, and all backups together.
 
+pub(crate) mod backup;
 pub(crate) mod catalog;
-pub(crate) mod manifest;
 pub(crate) mod names;
 pub(crate) mod select;
+pub(crate) mod summary;

@@ -85,6 +85,11 @@ pub(crate) fn folder(prefix: &Prefix) -> String {
     format!("{prefix}manifests/")
 }
 
+/// The object with the files of a backup.
+pub(crate) fn file_list_key(prefix: &Prefix, timestamp: Timestamp) -> String {
+    format!("{}{timestamp}.files.json", folder(prefix))
+}
+
 /// The prefix of a dataset's objects, without a slash at the end.
 pub(crate) fn dataset_prefix(prefix: &Prefix, name: &DatasetName, timestamp: Timestamp) -> String {
     format!("{prefix}{name}-{timestamp}")

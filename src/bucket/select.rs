@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 
+use crate::bucket::backup::Backup;
 use crate::bucket::catalog::Remote;
-use crate::bucket::manifest::Stored;
 use crate::bucket::names::Mark;
 use crate::config::Config;
 use crate::step::{Label, Step};
@@ -83,26 +83,10 @@ impl SelectedBackup {
         Self::find(which, &remote.marks, now)
     }
 
-    /// Its manifest, checked.
-    ///
-    /// # Errors
-    /// Where it cannot be read, or says what no manifest of ours says.
-    pub(crate) fn manifest(self, step: Step, rclone: &Rclone, config: &Config) -> Result<Stored> {
+    /// Its summary and its files, checked.
+    pub(crate) fn read(self, step: Step, rclone: &Rclone, config: &Config) -> Result<Backup> {
         let prefix = &config.remote.prefix;
-        let key = self.mark.key(prefix, self.timestamp);
-        let stored = Stored::read(prefix, self.timestamp, |take| {
-            rclone.get(Label::new(step), &key, take)
-        })
-        .with_context(|| format!("reading {key}"))?;
-        ensure!(
-            !stored.datasets.is_empty(),
-            "{key} holds no dataset: it is no backup"
-        );
-        ensure!(
-            stored.complete == (self.mark == Mark::Complete),
-            "{key} says of itself what its name denies: it is no manifest of ours"
-        );
-        Ok(stored)
+        Backup::read(rclone, Label::new(step), prefix, self.timestamp, self.mark)
     }
 }
 

@@ -98,8 +98,8 @@ fn rehearse(
     scratch: &Path,
 ) -> Result<(Timestamp, Vec<Drilled>), RestoreError> {
     let selected = SelectedBackup::ask(args.which, rclone, &host.config, now)?;
-    let manifest = selected.manifest(Step::Restore, rclone, &host.config)?;
-    let parts = restore::parts_of(manifest, &[], selected.timestamp)?;
+    let backup = selected.read(Step::Restore, rclone, &host.config)?;
+    let parts = restore::parts_of(backup, &[], selected.timestamp)?;
     let destination =
         Destination::new(&scratch.join("restored"), selected.timestamp, &host.config)?;
     restore::restore(host, Some(rclone), &parts, &destination)?;

@@ -35,17 +35,17 @@ fn from_bucket(host: &Host, args: &Restore, now: Timestamp) -> Result<Exit, Fail
     let selected = SelectedBackup::ask(args.which, &rclone, &host.config, now).map_err(refuse)?;
     let timestamp = selected.timestamp;
     let destination = Destination::new(&args.to, timestamp, &host.config).map_err(refuse)?;
-    let manifest = selected
-        .manifest(Step::Restore, &rclone, &host.config)
+    let backup = selected
+        .read(Step::Restore, &rclone, &host.config)
         .map_err(|problem| ended(host, &problem.into(), &destination))?;
-    if manifest.head.host != host.name {
+    if backup.summary.head.host != host.name {
         warn!(
             "{timestamp} is a backup of the host {}, and this is {}",
-            shown(manifest.head.host.as_bytes()),
+            shown(backup.summary.head.host.as_bytes()),
             host.name
         );
     }
-    let parts = restore::parts_of(manifest, &args.dataset, timestamp).map_err(refuse)?;
+    let parts = restore::parts_of(backup, &args.dataset, timestamp).map_err(refuse)?;
     carry_out(host, Some(&rclone), args, timestamp, &parts, &destination)
 }
 

@@ -8,9 +8,9 @@ use std::ops::Bound;
 use serde::Serialize;
 
 use super::{print, print_json};
-use crate::bucket::catalog::{NEWEST, Remote};
-use crate::bucket::manifest::{ExportState, LARGEST, Summary};
-use crate::bucket::names::Mark;
+use crate::bucket::catalog::{Fetched, NEWEST, Remote, fetch};
+use crate::bucket::names::{self, Mark};
+use crate::bucket::summary::{ExportState, Summary};
 use crate::cli::Status as Args;
 use crate::exit::{Exit, Failure};
 use crate::free_space::Space;
@@ -167,7 +167,9 @@ impl Status {
                 .keys()
                 .filter(|at| now.unix() - at.unix() <= age);
             let young = young.count().min(FURTHER);
-            remote.read_on(&rclone, &host.config, young);
+            if let Err(problem) = remote.read_on(&rclone, &host.config, young) {
+                return self.say(Level::Unknown, format!("{problem:#}"));
+            }
         }
         let found = ours(&remote);
         let newest = found.unwrap_or(newest);
@@ -223,14 +225,8 @@ impl Status {
             let why = summary.export.error.unwrap_or_default();
             self.say(Level::Warning, format!("its export is missing: {why}"));
         }
-        let times = summary
-            .datasets
-            .iter()
-            .filter_map(|dataset| dataset.data_time.as_deref());
-        let oldest = times
-            .filter_map(|time| chrono::DateTime::parse_from_rfc3339(time).ok())
-            .map(|time| time.timestamp())
-            .min();
+        let times = summary.datasets.iter().filter_map(|one| one.data_time);
+        let oldest = times.map(Timestamp::unix).min();
         if let Some(oldest) = oldest {
             self.data_age_seconds = Some(now.unix() - oldest);
             self.messages
@@ -245,31 +241,23 @@ impl Status {
         host: &Host,
         timestamp: Timestamp,
     ) -> Option<Summary> {
-        let key = Mark::Complete.key(&host.config.remote.prefix, timestamp);
-        let mut unread = false;
-        let read = Summary::read(LARGEST, &mut |take| {
-            let fetched = rclone.get(Label::new(Step::Report), &key, take);
-            fetched.inspect_err(|_| unread = true)
-        });
-        match read {
-            Ok(mut one) if one.len() == 1 && one[0].head.timestamp == timestamp => one.pop(),
-            Ok(_) => {
-                self.say(
-                    Level::Critical,
-                    format!("{key} holds no manifest, or another one's"),
-                );
-                None
+        let folder = names::folder(&host.config.remote.prefix);
+        let name = Mark::Complete.name(timestamp);
+        let label = Label::new(Step::Report);
+        let (level, what) = match fetch(rclone, &label, &folder, &name, Summary::name) {
+            Fetched::Read(summary) => return Some(summary),
+            // A server that does not answer just now says nothing of the backup.
+            Fetched::Unfetched(error) => {
+                let what = format!("{folder}{name} could not be fetched: {error:#}");
+                (Level::Unknown, what)
             }
-            Err(problem) => {
-                // A server that does not answer just now says nothing of the backup.
-                let (level, how) = match unread {
-                    true => (Level::Unknown, "could not be fetched"),
-                    false => (Level::Critical, "cannot be read"),
-                };
-                self.say(level, format!("{key} {how}: {problem:#}"));
-                None
+            Fetched::Damaged(error) => {
+                let what = format!("{folder}{name} cannot be read: {error:#}");
+                (Level::Critical, what)
             }
-        }
+        };
+        self.say(level, what);
+        None
     }
 
     /// What this host knows beside; where it may not look, it says nothing of it.

@@ -104,7 +104,7 @@ fn one(
     chosen: SelectedBackup,
     verdicts: &mut Vec<Verdict>,
 ) -> anyhow::Result<()> {
-    let manifest = chosen.manifest(Step::Verify, rclone, &host.config)?;
+    let backup = chosen.read(Step::Verify, rclone, &host.config)?;
     let missing = |dataset: &str, difference: String| Verdict {
         timestamp: chosen.timestamp,
         dataset: dataset.to_owned(),
@@ -112,17 +112,14 @@ fn one(
         bytes: 0,
         differences: vec![difference],
     };
-    for failed in &manifest.failed {
-        let (name, why) = (
-            shown(failed.name.as_bytes()),
-            shown(failed.error.as_bytes()),
-        );
+    for failed in &backup.summary.failed {
+        let (name, why) = (failed.name.as_str(), shown(failed.error.as_bytes()));
         warn!("{} does not hold {name}: {why}", chosen.timestamp);
     }
-    if let Some(object) = &manifest.export.object {
+    if let Some(object) = &backup.summary.export.object {
         let found = rclone.stat(Label::new(Step::Verify), object)?;
         let found = found.map(|found| u64::try_from(found.size).unwrap_or_default());
-        match (found, manifest.export.size) {
+        match (found, backup.summary.export.size) {
             (Some(found), Some(size)) if found != size => {
                 let what = format!("{} has {found} bytes, not {size}", shown(object.as_bytes()));
                 verdicts.push(missing("the export", what));
@@ -134,7 +131,7 @@ fn one(
             }
         }
     }
-    for dataset in manifest.datasets {
+    for dataset in backup.datasets {
         let label = Label::of(Step::Verify, &dataset.name);
         let mut listing = Listing::of(&dataset.tree);
         match args.download {

@@ -307,6 +307,10 @@ mod tests {
 
     fn tree() -> Tree {
         let node = |path: &str, md5| Node {
+            ctime: (0, 0),
+            inode: 0,
+            sent: None,
+            facts: None,
             path: path.as_bytes().into(),
             mode: 0,
             uid: 0,

@@ -1,6 +1,7 @@
 //! A dataset: its files in a snapshot, read, and compared with the bucket.
 
 pub(crate) mod compare;
+mod entry;
 pub(crate) mod live_tree;
 mod problems;
 pub(crate) mod read;

@@ -286,6 +286,13 @@ impl Walk {
                 metadata.mtime(),
                 u32::try_from(metadata.mtime_nsec()).unwrap_or_default(),
             ),
+            ctime: (
+                metadata.ctime(),
+                u32::try_from(metadata.ctime_nsec()).unwrap_or_default(),
+            ),
+            inode: metadata.ino(),
+            sent: None,
+            facts: None,
             kind,
         });
     }

@@ -3,25 +3,32 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::entry::{Entry, Facts};
+use crate::timestamp::Timestamp;
 use crate::tools::rclone::tuning::Files;
 
 /// Everything below a dataset's directory, that directory first, as path "".
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tree {
     /// In the order of the walk.
+    #[serde(rename = "entries")]
     pub nodes: Vec<Node>,
     /// What is not stored, and why.
+    #[serde(default)]
     pub left_out: Vec<LeftOut>,
     /// Names of the users that own something.
+    #[serde(default)]
     pub users: BTreeMap<u32, String>,
     /// Names of the groups that own something.
+    #[serde(default)]
     pub groups: BTreeMap<u32, String>,
 }
 
 /// One file, directory or link.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Entry")]
 pub(crate) struct Node {
     pub path: Box<[u8]>,
     /// Permissions, with set-user-id and the like: 12 bits.
@@ -30,6 +37,12 @@ pub(crate) struct Node {
     pub gid: u32,
     /// Seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
+    /// When the inode last changed, in the same units.
+    pub ctime: (i64, u32),
+    pub inode: u64,
+    /// The run that last sent the bytes.
+    pub sent: Option<Timestamp>,
+    pub facts: Option<Box<Facts>>,
     pub kind: NodeKind,
 }
 
@@ -48,7 +61,7 @@ pub(crate) enum NodeKind {
 }
 
 /// Something that is not stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOut {
     /// Below the dataset; printable.
     pub path: String,

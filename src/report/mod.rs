@@ -12,7 +12,7 @@ use log::{Level, log, warn};
 use serde::{Deserialize, Serialize};
 
 use crate::backup::outcome::{DatasetOutcome, Outcome, Refused, exit_code};
-use crate::bucket::manifest::{ExportRecord, SnapshotRecord};
+use crate::bucket::summary::{ExportRecord, SnapshotRecord};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::free_space::Space;

@@ -17,6 +17,7 @@ use log::{info, warn};
 pub(crate) use handover::handover;
 pub(crate) use stage::Destination;
 
+use crate::bucket::backup::Backup;
 use crate::dataset::Tree;
 use crate::host::Host;
 use crate::timestamp::Timestamp;
@@ -139,18 +140,15 @@ fn sync(path: &Path) -> Result<()> {
 /// # Errors
 /// Where one is not in it.
 pub(crate) fn parts_of(
-    manifest: crate::bucket::manifest::Stored,
+    backup: Backup,
     wanted: &[crate::config::DatasetName],
     timestamp: Timestamp,
 ) -> Result<Vec<DatasetRestore>> {
-    let mut there = manifest.datasets;
+    let Backup { summary, datasets } = backup;
+    let mut there = datasets;
     for name in wanted {
         if !there.iter().any(|dataset| dataset.name == *name) {
-            match manifest
-                .failed
-                .iter()
-                .find(|failed| failed.name == name.as_str())
-            {
+            match summary.failed.iter().find(|failed| failed.name == *name) {
                 Some(failed) => bail!(
                     "{name} is not safely stored in {timestamp}: {}",
                     failed.error
@@ -166,7 +164,7 @@ pub(crate) fn parts_of(
             }
         }
     }
-    if wanted.is_empty() && !manifest.complete {
+    if wanted.is_empty() && !summary.complete {
         let whole: Vec<String> = there
             .iter()
             .map(|dataset| format!("--dataset {}", dataset.name))

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use log::{info, warn};
+use serde::de::DeserializeOwned;
 
 use crate::bucket::catalog::Remote;
-use crate::bucket::manifest::{Head, LARGEST, Source, Started, Summary};
-use crate::bucket::names::{self, Mark, Nonce};
+use crate::bucket::catalog::{Fetched, fetch_all};
+use crate::bucket::names::{self, Mark};
+use crate::bucket::summary::{Head, Started, Summary};
 use crate::config::DatasetName;
 use crate::host::Host;
 use crate::retention::{self, Candidate, Ownership, Policy, Row};
@@ -143,12 +145,8 @@ impl<'a> Expiry<'a> {
             };
             let mut unreadable = BTreeSet::new();
             for mark in [Mark::Complete, Mark::Partial] {
-                let summaries = self.read_each(
-                    &folder,
-                    &names(&|one| *one == mark),
-                    Summary::read,
-                    |summary| mark.name(summary.head.timestamp),
-                )?;
+                let summaries: Vec<Summary> =
+                    self.read_each(&folder, &names(&|one| *one == mark), Summary::name)?;
                 let read = summaries.iter().map(|summary| summary.head.timestamp);
                 let read: BTreeSet<Timestamp> = read.collect();
                 let there = batch.iter().filter(|(_, marks)| marks.contains(&mark));
@@ -157,12 +155,8 @@ impl<'a> Expiry<'a> {
                     self.enter_summary(&summary);
                 }
             }
-            let marks = self.read_each(
-                &folder,
-                &names(&Mark::is_started),
-                Summary::read_mark,
-                |started| mark_of(started).name(started.head.timestamp),
-            )?;
+            let marks: Vec<Started> =
+                self.read_each(&folder, &names(&Mark::is_started), Started::name)?;
             for started in &marks {
                 self.enter_mark(started);
             }
@@ -182,56 +176,27 @@ impl<'a> Expiry<'a> {
         Ok(())
     }
 
-    /// All in one call; where one of them is damaged or claims another's name, one by one, and that one is nobody's.
-    fn read_each<T>(
+    /// Reads these objects. One that cannot be read is left out; one that the server does not deliver is an error.
+    fn read_each<T: DeserializeOwned>(
         &self,
         folder: &str,
         names: &[String],
-        parse: impl Fn(u64, Source<'_>) -> Result<Vec<T>>,
         name_of: impl Fn(&T) -> String,
     ) -> Result<Vec<T>> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let label = || Label::new(Step::Retention);
-        let all = parse(u64::MAX, &mut |take| {
-            self.rclone.get_all(label(), folder, names, take)
-        });
-        let each_once = |all: &Vec<T>| {
-            let found: BTreeSet<String> = all.iter().map(&name_of).collect();
-            all.len() == names.len() && names.iter().all(|name| found.contains(name))
-        };
-        if let Some(all) = all.ok().filter(each_once) {
-            return Ok(all);
-        }
+        let label = Label::new(Step::Retention);
         let mut all = Vec::new();
-        for name in names {
-            self.host.interrupt.check()?;
+        for (name, fetched) in fetch_all(self.rclone, &label, folder, names, name_of)? {
             let key = format!("{folder}{name}");
-            let mut failed = None;
-            let one = parse(LARGEST, &mut |take| {
-                let fetched = self.rclone.get(label(), &key, take);
-                fetched.map_err(|error| {
-                    failed = Some(error);
-                    anyhow!("it was not fetched")
-                })
-            });
-            if let Some(error) = failed {
-                // Another host of this prefix has its own retention, and its own hour.
-                if self.rclone.stat(label(), &key)?.is_some() {
-                    return Err(error);
+            match fetched {
+                Fetched::Read(object) => all.push(object),
+                Fetched::Damaged(error) => {
+                    warn!(step = "retention"; "{key} cannot be read and is left alone: {error:#}");
                 }
-                info!(step = "retention"; "{key} went meanwhile");
-                continue;
-            }
-            match one {
-                Ok(one) if one.len() == 1 && name_of(&one[0]) == *name => all.extend(one),
-                Ok(_) => {
-                    warn!(step = "retention"; "{folder}{name} holds something else and is left alone")
-                }
-                Err(error) => {
-                    warn!(step = "retention"; "{folder}{name} cannot be read and is left alone: {error:#}")
-                }
+                // Another host of this prefix has its own retention, at its own time.
+                Fetched::Unfetched(error) => match self.rclone.stat(label.clone(), &key)? {
+                    Some(_) => return Err(error),
+                    None => info!(step = "retention"; "{key} was deleted meanwhile"),
+                },
             }
         }
         Ok(all)
@@ -245,7 +210,7 @@ impl<'a> Expiry<'a> {
             .chain(summary.failed.iter().map(|failed| &failed.name));
         let timestamp = summary.head.timestamp;
         let prefixes: Vec<String> = names
-            .filter_map(|name| self.prefix_of(name, timestamp))
+            .filter_map(|name| self.prefix_of(name.as_str(), timestamp))
             .collect();
         let known = self.known.entry(timestamp).or_default();
         known.host = Some(summary.head.host.clone());
@@ -273,7 +238,7 @@ impl<'a> Expiry<'a> {
         if *known.host.get_or_insert_with(|| started.head.host.clone()) != started.head.host {
             return;
         }
-        known.begun.insert(mark_of(started));
+        known.begun.insert(started.mark());
         known.prefixes.extend(prefixes);
         if let Some(export) = started.export.clone().filter(|object| is_export(object)) {
             known.export.get_or_insert(export);
@@ -311,9 +276,12 @@ impl<'a> Expiry<'a> {
         let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))?;
         let mark = Mark::Started(None).key(prefix, timestamp);
         self.rclone.put(label(), &mark, &payload)?;
-        for manifest in [Mark::Complete, Mark::Partial] {
-            self.rclone
-                .delete_if_there(label(), &manifest.key(prefix, timestamp))?;
+        let summaries = [Mark::Complete, Mark::Partial].map(|mark| mark.key(prefix, timestamp));
+        for key in summaries
+            .iter()
+            .chain([&names::file_list_key(prefix, timestamp)])
+        {
+            self.rclone.delete_if_there(label(), key)?;
         }
         for data in &known.prefixes {
             self.rclone.delete_below(label(), data)?;
@@ -356,10 +324,6 @@ impl<'a> Expiry<'a> {
         }
         (deleted, failed)
     }
-}
-
-fn mark_of(started: &Started) -> Mark {
-    Mark::Started(Nonce::parse(&started.nonce))
 }
 
 /// The script's object, in the bucket's root.

@@ -22,7 +22,7 @@ pub(super) struct EnvFile {
 
 /// Why systemd would not start a unit with this file. Names a line, never its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// The line, from 1, on which the assignment begins.
     pub line: usize,
     what: &'static str,

@@ -234,6 +234,11 @@ fn date_header(text: &str) -> Option<Timestamp> {
     Timestamp::from_unix(DateTime::parse_from_rfc2822(date.trim()).ok()?.timestamp())
 }
 
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// MD5 in the listing's form.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ use crate::config::Remote;
 use crate::process::{Capability, Job, Privileges, Runner, Stdout};
 use crate::secrets::Credentials;
 use crate::step::{Label, Transfer};
-pub(crate) use listing::{Answer, Object, parse_md5};
+pub(crate) use listing::{Answer, Object, hex, parse_md5};
 use payload::Payload;
 
 /// What rclone may do: read the snapshot.

@@ -18,13 +18,11 @@ fn bucket() -> BTreeMap<String, Vec<u8>> {
     for n in 0..BACKUPS {
         let then = DateTime::from_timestamp(1_550_000_000 + n as i64 * 21_600, 0).expect("a time");
         let timestamp = then.format("%Y-%m-%dT%H-%M-%SZ").to_string();
-        let dataset = |name: &str| {
-            json!({ "name": name, "prefix": format!("{name}-{timestamp}"), "files": 1, "bytes": n, "data_time": null,
-                    "entries": [] })
-        };
+        let dataset = |name: &str| json!({ "name": name, "prefix": format!("{name}-{timestamp}"), "files": 1, "bytes": n });
         let manifest = json!({
-            "schema": { "major": 1, "minor": 0 }, "tool": "t", "host": "h", "timestamp": timestamp, "started": "s",
-            "finished": "f", "complete": true, "failed": [],
+            "schema": { "major": 1, "minor": 0 }, "tool": "t", "host": "h", "timestamp": timestamp, "started": then.to_rfc3339(),
+            "finished": then.to_rfc3339(), "complete": true, "failed": [],
+            "snapshot": { "path": "/x", "uuid": "u", "parent_uuid": "p" }, "file_list": { "size": 0, "md5": "" },
             "export": { "outcome": "stored", "object": format!("graphiti_export_{n}.json"), "size": 1, "error": null },
             "datasets": [dataset("falkordb"), dataset("valkey")],
         });

@@ -302,7 +302,7 @@ pub fn assert_half(bed: &Bed, ran: &Ran, good: &str, bad: &str) -> Half {
     let there = |end: &str| keys.contains(&format!("manifests/{at}{end}.json"));
     assert_eq!(marks(bed, &at).len(), 1, "{keys:?}");
     assert!(there(".partial") && !there(""), "{keys:?}");
-    let manifest = bed.json(&format!("manifests/{at}.partial.json"));
+    let manifest = bed.partial_manifest(&at);
     let manifest = manifest.expect("a partial manifest");
     assert_eq!(manifest["complete"], json!(false));
     let names = |list: &Value| -> Vec<Value> {

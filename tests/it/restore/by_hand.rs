@@ -91,11 +91,33 @@ pub fn export_of(prefix: &str, timestamp: &str) -> String {
     )
 }
 
-/// Stores a manifest as a complete one.
+/// Stores a manifest as a complete one: its summary, and the list of its files.
 #[track_caller]
 pub fn store(bed: &Bed, prefix: &str, timestamp: &str, manifest: &Value) {
-    let key = format!("{prefix}manifests/{timestamp}.json");
-    object(bed, &key, manifest.to_string().as_bytes());
+    let (summary, files) = split(manifest);
+    let key = |end: &str| format!("{prefix}manifests/{timestamp}{end}");
+    object(bed, &key(".files.json"), files.as_bytes());
+    object(bed, &key(".json"), summary.as_bytes());
+}
+
+/// The two objects of a manifest: its summary, and the list of its files.
+pub fn split(manifest: &Value) -> (String, String) {
+    let mut summary = manifest.clone();
+    let mut lists = Vec::new();
+    for dataset in summary["datasets"].as_array_mut().into_iter().flatten() {
+        let name = dataset["name"].clone();
+        let fields = dataset.as_object_mut().expect("a dataset");
+        let parts = ["entries", "users", "groups", "left_out"];
+        let tree = parts.map(|part| (part.to_owned(), fields.remove(part)));
+        let tree = tree
+            .into_iter()
+            .filter_map(|(part, value)| Some((part, value?)));
+        lists.push(json!({"name": name, "tree": tree.collect::<serde_json::Map<_, _>>()}));
+    }
+    let files = json!({"schema": {"major": 1, "minor": 0}, "timestamp": manifest["timestamp"], "datasets": lists});
+    let files = files.to_string();
+    summary["file_list"] = json!({"size": files.len(), "md5": md5(files.as_bytes())});
+    (summary.to_string(), files)
 }
 
 /// Puts a started mark there that names these prefixes.

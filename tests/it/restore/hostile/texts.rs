@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{AT, bed, changed, refused, refused_by_all};
-use crate::restore::by_hand::manifest;
+use crate::restore::by_hand::{manifest, md5, object, split};
 
 #[test]
 fn what_is_of_another_type_or_size_or_kind_is_refused() -> Result<()> {
@@ -90,8 +90,14 @@ fn what_is_of_another_type_or_size_or_kind_is_refused() -> Result<()> {
 #[test]
 fn what_is_no_json_or_too_deep_or_two_documents_is_refused() -> Result<()> {
     let bed = bed()?;
-    let honest = manifest("", AT, "other").to_string();
-    refused_by_all(&bed, b"", &["manifest"]);
+    let (honest, files) = split(&manifest("", AT, "other"));
+    object(
+        &bed,
+        &format!("manifests/{AT}.files.json"),
+        files.as_bytes(),
+    );
+    object(&bed, &format!("manifests/{AT}.json"), b"");
+    refused_by_all(&bed, &["manifest"]);
     refused(&bed, b"\xff\xfe", &["manifest"]);
     refused(&bed, b"null", &["manifest"]);
     refused(&bed, b"[]", &["manifest"]);
@@ -125,17 +131,19 @@ fn what_is_no_json_or_too_deep_or_two_documents_is_refused() -> Result<()> {
         format!("{{\"a\":{}", "{\"a\":".repeat(100_000)).as_bytes(),
         &["manifest"],
     );
-    refused(
+    let mut deep = manifest("", AT, "other");
+    deep["datasets"][0]["entries"][1]["path"] = json!("DEEP");
+    let (_, files) = split(&deep);
+    let nested = format!("{brackets}{}", "]".repeat(100_000));
+    let files = files.replacen("\"DEEP\"", &nested, 1);
+    let mut summary = deep.clone();
+    summary["file_list"] = json!({"size": files.len(), "md5": md5(files.as_bytes())});
+    object(
         &bed,
-        honest
-            .replacen(
-                "\"dump.rdb\"",
-                &format!("{brackets}{}", "]".repeat(100_000)),
-                1,
-            )
-            .as_bytes(),
-        &["manifest"],
+        &format!("manifests/{AT}.files.json"),
+        files.as_bytes(),
     );
+    refused(&bed, summary.to_string().as_bytes(), &["manifest"]);
     Ok(())
 }
 
@@ -152,6 +160,7 @@ fn a_manifest_of_another_major_version_asks_for_a_newer_program() -> Result<()> 
     }
     // One that has nothing else in common with ours.
     let other = br#"{"schema": {"major": 2, "minor": 0}, "chunks": [{"of": "anything"}], "datasets": {"falkordb": {}}}"#;
-    refused_by_all(&bed, other, &["newer", "format 2"]);
+    object(&bed, &format!("manifests/{AT}.json"), other);
+    refused_by_all(&bed, &["newer", "format 2"]);
     Ok(())
 }

@@ -171,9 +171,29 @@ impl Bed {
         serde_json::from_slice(&bytes).with_context(|| format!("{key} is no JSON"))
     }
 
-    /// A backup's manifest.
+    /// The summary of a complete backup, with the files of each dataset
+    /// from its file list: `entries`, `users`, `groups`, `left_out`.
     pub fn manifest(&self, timestamp: &str) -> Result<Value> {
-        self.json(&format!("manifests/{timestamp}.json"))
+        self.manifest_as(timestamp, "")
+    }
+
+    /// The same for a partial backup.
+    pub fn partial_manifest(&self, timestamp: &str) -> Result<Value> {
+        self.manifest_as(timestamp, ".partial")
+    }
+
+    fn manifest_as(&self, timestamp: &str, kind: &str) -> Result<Value> {
+        let mut summary = self.json(&format!("manifests/{timestamp}{kind}.json"))?;
+        let files = self.json(&format!("manifests/{timestamp}.files.json"))?;
+        let lists = files["datasets"].as_array().context("datasets")?;
+        let datasets = summary["datasets"].as_array_mut().context("datasets")?;
+        for dataset in datasets {
+            let list = lists.iter().find(|list| list["name"] == dataset["name"]);
+            let tree = list.and_then(|list| list["tree"].as_object());
+            let dataset = dataset.as_object_mut().context("a dataset")?;
+            dataset.extend(tree.context("a file list")?.clone());
+        }
+        Ok(summary)
     }
 
     /// The state file.

@@ -1,4 +1,4 @@
-//! Whatever stands in a manifest, the reader comes to its end, and what it accepts stays where it belongs.
+//! Whatever a file list contains, the reader ends, and what it accepts stays inside its directory.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,18 @@ use super::*;
 
 const AT: &str = "2025-01-01T12-00-00Z";
 
-fn read(text: &[u8]) -> Result<Stored> {
-    let timestamp = AT.parse().expect("valid");
-    Stored::read(&Prefix::default(), timestamp, |take| {
-        text.chunks(61).for_each(take);
-        Ok(())
-    })
+/// The backup with this file list.
+fn read(file_list: &[u8]) -> Result<Backup> {
+    let summary = json!({
+        "schema": {"major": 1, "minor": 0}, "tool": "t", "host": "h", "timestamp": AT,
+        "started": "2025-01-01T12:00:00Z", "finished": "2025-01-01T12:00:01Z", "complete": true,
+        "snapshot": {"path": "/x", "uuid": "u", "parent_uuid": "p"},
+        "export": {"outcome": "disabled", "object": null, "size": null, "error": null},
+        "datasets": [{"name": "valkey", "prefix": format!("valkey-{AT}"), "files": 1, "bytes": 5}],
+        "file_list": {"size": 0, "md5": ""},
+    });
+    let summary = serde_json::from_value(summary)?;
+    Backup::join(summary, file_list, &Prefix::default(), AT.parse()?)
 }
 
 fn entry(path: &str, kind: &str) -> Value {
@@ -28,16 +34,13 @@ fn entry(path: &str, kind: &str) -> Value {
     entry
 }
 
-/// A manifest as we write it: its version first.
-fn manifest(entries: &[Value]) -> String {
-    let rest = json!({
-        "tool": "t", "host": "h", "timestamp": AT, "started": "s", "finished": "f", "complete": true,
-        "snapshot": {"path": "/x", "uuid": "u", "parent_uuid": "p"},
-        "export": {"outcome": "disabled", "object": null, "size": null, "error": null}, "failed": [],
-        "datasets": [{"name": "valkey", "prefix": format!("valkey-{AT}"), "data_time": null, "entries": entries}],
+/// A file list of one dataset.
+fn file_list(entries: &[Value]) -> String {
+    let list = json!({
+        "schema": {"major": 1, "minor": 0}, "timestamp": AT,
+        "datasets": [{"name": "valkey", "tree": {"entries": entries}}],
     });
-    let rest = rest.to_string();
-    format!("{{\"schema\":{{\"major\":1,\"minor\":0}},{}", &rest[1..])
+    list.to_string()
 }
 
 fn honest() -> String {
@@ -47,7 +50,7 @@ fn honest() -> String {
         ("a/b", "file"),
         ("link", "symlink"),
     ];
-    manifest(&entries.map(|(path, kind)| entry(path, kind)))
+    file_list(&entries.map(|(path, kind)| entry(path, kind)))
 }
 
 /// Relative, normal, once, in a directory: said in another way than the reader says it.
@@ -72,7 +75,7 @@ fn stays_inside(entries: &[(String, &str)]) -> bool {
             .all(|path| path.is_empty() || kinds.get(parent(path).as_str()) == Some(&"directory"))
 }
 
-fn of(stored: &Stored) -> Vec<(String, &'static str)> {
+fn of(stored: &Backup) -> Vec<(String, &'static str)> {
     let nodes = stored
         .datasets
         .iter()
@@ -105,23 +108,10 @@ fn what_is_in_a_directory_comes_after_it_whatever_the_order() {
         ("", "directory"),
         ("z", "directory"),
     ];
-    let stored = read(manifest(&entries.map(|(path, kind)| entry(path, kind))).as_bytes())
+    let stored = read(file_list(&entries.map(|(path, kind)| entry(path, kind))).as_bytes())
         .expect("it is honest");
     let paths: Vec<String> = of(&stored).into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["", "z", "z/y", "z/y/x"]);
-}
-
-#[test]
-fn a_source_that_is_longer_than_allowed_is_refused() {
-    let parse = |reader| -> Result<Value> { Ok(serde_json::from_reader(reader)?) };
-    let text = b"[1, 2, 3]          ";
-    let source = |take: &mut dyn FnMut(&[u8])| {
-        text.chunks(3).for_each(take);
-        Ok(())
-    };
-    assert!(stream::parse(text.len() as u64, source, parse).is_ok());
-    let error = stream::parse(text.len() as u64 - 1, source, parse).expect_err("one byte more");
-    assert!(format!("{error:#}").contains("larger than"), "{error:#}");
 }
 
 /// What an attacker would put somewhere.
@@ -164,7 +154,7 @@ proptest! {
             entries.retain(|(path, _)| !path.is_empty());
             entries.push((String::new(), "directory"));
         }
-        let text = manifest(&entries.iter().map(|(path, kind)| entry(path, kind)).collect::<Vec<_>>());
+        let text = file_list(&entries.iter().map(|(path, kind)| entry(path, kind)).collect::<Vec<_>>());
         prop_assert_eq!(read(text.as_bytes()).is_ok(), stays_inside(&entries), "{:?}", entries);
     }
 
