@@ -1,9 +1,11 @@
 //! What several parts of the program need of threads.
 
 use std::io;
+use std::iter;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
 /// Starts a thread. `Scope::spawn` would panic where the system refuses one.
 pub(crate) fn spawn<'scope, T: Send + 'scope>(
@@ -16,6 +18,34 @@ pub(crate) fn spawn<'scope, T: Send + 'scope>(
 /// Joins the thread; a panic in it is raised again here.
 pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Works on all items, so many at once; the results are in the order of the items. Fewer threads than wanted are enough.
+pub(crate) fn parallel<I: Sync, T: Send>(
+    items: &[I],
+    at_once: usize,
+    work: impl Fn(&I) -> T + Sync,
+) -> io::Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else {
+                return done;
+            };
+            done.push((at, work(item)));
+        }
+    };
+    let mut done: Vec<_> = thread::scope(|scope| {
+        let first = spawn(scope, take)?;
+        let more: Vec<_> = (1..at_once.min(items.len()))
+            .map_while(|_| spawn(scope, take).ok())
+            .collect();
+        io::Result::Ok(iter::once(first).chain(more).flat_map(joined).collect())
+    })?;
+    done.sort_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 /// Limits how many work at once.

@@ -9,7 +9,8 @@ use super::register::Registration;
 use crate::bucket::backup::{DatasetFiles, FileList, record};
 use crate::bucket::names::{self, Mark};
 use crate::bucket::summary::{
-    Bounded, DatasetSummary, ExportRecord, FailedDataset, Head, Schema, SnapshotRecord, Summary,
+    Bounded, DatasetSummary, ExportRecord, FailedDataset, Head, ObjectRecord, Schema,
+    SnapshotRecord, Summary,
 };
 use crate::dataset::Tree;
 use crate::exit::StepError;
@@ -42,18 +43,7 @@ pub(super) fn write(
         run.host.interrupt.check()?;
         return Err(anyhow!("no dataset is safely stored, so there is nothing to commit").into());
     }
-    let prefix = &run.host.config.remote.prefix;
-    let file_list = FileList {
-        schema: Schema::CURRENT,
-        timestamp: run.timestamp,
-        datasets: files,
-    };
-    let file_list = file_list.to_bytes()?;
-    put(
-        run,
-        &names::file_list_key(prefix, run.timestamp),
-        &file_list,
-    )?;
+    let file_list = put_file_list(run, files)?;
     let is_complete = failed.is_empty();
     let summary = Summary {
         head: Head::new(&run.host.name, run.timestamp),
@@ -63,13 +53,13 @@ pub(super) fn write(
         export: export.clone(),
         failed,
         datasets,
-        file_list: record(&file_list),
+        file_list,
     };
     let mark = match is_complete {
         true => Mark::Complete,
         false => Mark::Partial,
     };
-    let key = mark.key(prefix, run.timestamp);
+    let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
     let summary = serde_json::to_vec(&summary).map_err(anyhow::Error::from)?;
     put(run, &key, &summary).map_err(|error| unstore(run, &key, error))?;
     match is_complete {
@@ -81,6 +71,18 @@ pub(super) fn write(
         false => info!(step = "commit"; "{key} names the datasets that are safely stored"),
     }
     Ok(())
+}
+
+fn put_file_list(run: &Run<'_>, datasets: Vec<DatasetFiles>) -> anyhow::Result<ObjectRecord> {
+    let list = FileList {
+        schema: Schema::CURRENT,
+        timestamp: run.timestamp,
+        datasets,
+    };
+    let bytes = list.to_bytes()?;
+    let key = names::file_list_key(&run.host.config.remote.prefix, run.timestamp);
+    put(run, &key, &bytes)?;
+    Ok(record(&bytes))
 }
 
 fn dataset_summary(dataset: &DatasetOutcome) -> DatasetSummary {

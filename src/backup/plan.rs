@@ -114,6 +114,29 @@ impl Plan {
             &ready.btrfs.snapshot_command(&config.subvolume, &snapshot)?,
             all,
         );
+        self.uploads(run, bucket, &snapshot)?;
+        if let Some(export) = &ready.export {
+            self.push(
+                run,
+                Step::Export,
+                None,
+                &export::command(export, config)?,
+                Privileges::Only(&[]),
+            );
+        }
+        for commit in [
+            args::rcat(program, remote, &manifest)?,
+            args::cat(program, remote, &folder)?,
+            args::delete(program, remote, &bucket.mark_key(run))?,
+        ] {
+            self.push(run, Step::Commit, None, &commit, PRIVILEGES);
+        }
+        Ok(())
+    }
+
+    fn uploads(&mut self, run: &Run<'_>, bucket: &Registration, snapshot: &Path) -> Result<()> {
+        let (config, rclone) = (&run.host.config, &run.ready.rclone);
+        let (program, remote, timestamp) = (&rclone.program, &rclone.remote, run.timestamp);
         let counted: Vec<_> = config
             .datasets
             .iter()
@@ -147,22 +170,6 @@ impl Plan {
             for list in compare::commands(program, remote, &prefix, files.large)? {
                 self.push(run, Step::Verify, Some(name.to_string()), &list, PRIVILEGES);
             }
-        }
-        if let Some(export) = &ready.export {
-            self.push(
-                run,
-                Step::Export,
-                None,
-                &export::command(export, config)?,
-                Privileges::Only(&[]),
-            );
-        }
-        for commit in [
-            args::rcat(program, remote, &manifest)?,
-            args::cat(program, remote, &folder)?,
-            args::delete(program, remote, &bucket.mark_key(run))?,
-        ] {
-            self.push(run, Step::Commit, None, &commit, PRIVILEGES);
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::small_file;
 use crate::snapshots;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
+use crate::tools::rclone::Rclone;
 use crate::ui::age;
 use crate::ui::shown;
 
@@ -111,71 +112,60 @@ impl Status {
         let rclone = match preflight::rclone(host) {
             Ok(rclone) => rclone,
             Err(unmet) => {
-                let what: Vec<String> = unmet
-                    .iter()
-                    .map(|check| format!("{}: {}", check.what, check.found))
-                    .collect();
+                let unmet = unmet.iter();
+                let what = unmet.map(|check| format!("{}: {}", check.what, check.found));
+                let what = what.collect::<Vec<_>>().join("; ");
                 return self.say(
                     Level::Unknown,
-                    format!("the bucket cannot be asked: {}", what.join("; ")),
+                    format!("the bucket cannot be asked: {what}"),
                 );
             }
         };
-        let mut remote = match Remote::ask(&rclone, &host.config, NEWEST) {
-            Ok(remote) => remote,
+        let asked = Remote::ask(&rclone, &host.config, NEWEST).and_then(|mut remote| {
+            let found = find(&mut remote, &rclone, host, args, now)?;
+            Ok((remote, found))
+        });
+        let (remote, found) = match asked {
+            Ok(asked) => asked,
             Err(problem) => {
-                return self.say(
-                    Level::Unknown,
-                    format!("the bucket cannot be asked: {problem:#}"),
-                );
+                let what = format!("the bucket cannot be asked: {problem:#}");
+                return self.say(Level::Unknown, what);
             }
         };
-        let complete: BTreeSet<Timestamp> = remote
-            .marks
-            .iter()
-            .filter(|(_, marks)| marks.contains(&Mark::Complete))
-            .map(|(timestamp, _)| *timestamp)
-            .collect();
-        if let Some(future) = complete
-            .range(now..)
-            .rfind(|timestamp| timestamp.unix() > now.unix() + 60)
-        {
+        if let Some(future) = found.future {
             self.say(
                 Level::Critical,
                 format!("a backup is from the future ({future}): one of the clocks is wrong"),
             );
         }
-        let Some(newest) = complete.range(..=now).next_back().copied() else {
-            return self.say(
-                Level::Critical,
-                "the bucket holds no complete backup".to_owned(),
-            );
+        let Some(newest) = found.newest else {
+            let what = "the bucket holds no complete backup".to_owned();
+            return self.say(Level::Critical, what);
         };
-        // Hosts that share a prefix: another one's backup is none of this one.
-        let ours = |remote: &Remote| {
-            let is_ours = |timestamp: &&Timestamp| {
-                let summary = remote.summaries.get(timestamp);
-                summary.is_some_and(|summary| summary.head.host == host.name)
-            };
-            complete.range(..=now).rfind(is_ours).copied()
+        let is_any_unread = self.unread(&remote, newest, found.is_ours, now);
+        self.age(newest, args, now, is_any_unread);
+        let summary = match remote.summaries.get(&newest) {
+            Some(summary) => Some(summary.clone()),
+            None => self.summary_of(&rclone, host, newest),
         };
-        if ours(&remote).is_none() {
-            // As many as may be young enough: one of them may be ours.
-            let age = i64::try_from(args.max_age.as_duration().as_secs()).unwrap_or(i64::MAX);
-            let young = remote
-                .marks
-                .keys()
-                .filter(|at| now.unix() - at.unix() <= age);
-            let young = young.count().min(FURTHER);
-            if let Err(problem) = remote.read_on(&rclone, &host.config, young) {
-                return self.say(Level::Unknown, format!("{problem:#}"));
-            }
+        if let Some(summary) = summary {
+            self.contents(&summary, host, now, is_any_unread);
         }
-        let found = ours(&remote);
-        let newest = found.unwrap_or(newest);
+    }
+
+    /// Manifests newer than the newest backup that could not be read. Returns whether one may be ours, and complete.
+    fn unread(
+        &mut self,
+        remote: &Remote,
+        newest: Timestamp,
+        is_ours: bool,
+        now: Timestamp,
+    ) -> bool {
         let since = (Bound::Excluded(newest), Bound::Included(now));
-        // It may be ours, and young enough: whatever an older one shows is no reason to call anybody.
-        let since_ours = (found.map_or(Bound::Unbounded, Bound::Excluded), since.1);
+        let since_ours = match is_ours {
+            true => since,
+            false => (Bound::Unbounded, Bound::Included(now)),
+        };
         let unread = remote.unread.range(since_ours).next_back();
         if let Some(unread) = unread {
             let text = format!("the manifest of {unread} could not be fetched just now");
@@ -185,33 +175,33 @@ impl Status {
             let text = format!("the manifest of {bad} cannot be read, so that is no backup");
             self.say(Level::Critical, text);
         }
+        unread.is_some()
+    }
+
+    fn age(&mut self, newest: Timestamp, args: &Args, now: Timestamp, is_any_unread: bool) {
         let seconds = now.unix() - newest.unix();
         (self.newest_complete, self.age_seconds) = (Some(newest), Some(seconds));
         let text = format!(
             "the newest complete backup is {newest}, {} old",
             age(seconds)
         );
-        match u64::try_from(seconds)
-            .is_ok_and(|seconds| seconds > args.max_age.as_duration().as_secs())
-        {
-            true if unread.is_none() => self.say(
-                Level::Critical,
-                format!("{text}, older than {}", args.max_age),
-            ),
-            true => self.messages.push(text),
-            false => self.messages.push(text),
+        let limit = args.max_age.as_duration().as_secs();
+        let is_old = u64::try_from(seconds).is_ok_and(|seconds| seconds > limit);
+        if is_old && !is_any_unread {
+            let text = format!("{text}, older than {}", args.max_age);
+            self.say(Level::Critical, text);
+        } else {
+            self.messages.push(text);
         }
-        let summary = match remote.summaries.get(&newest) {
-            Some(summary) => Some(summary.clone()),
-            None => self.summary_of(&rclone, host, newest),
-        };
-        let Some(summary) = summary else { return };
+    }
+
+    fn contents(&mut self, summary: &Summary, host: &Host, now: Timestamp, is_any_unread: bool) {
         if summary.datasets.is_empty() {
             self.say(Level::Critical, "it holds no dataset".to_owned());
         }
         if summary.head.host != host.name {
             // A host that makes backups has none that is young enough; one that makes none may ask, too.
-            let level = match host.config.report.state_file.exists() && unread.is_none() {
+            let level = match host.config.report.state_file.exists() && !is_any_unread {
                 true => Level::Critical,
                 false => Level::Warning,
             };
@@ -222,12 +212,11 @@ impl Status {
             self.say(level, text);
         }
         if summary.export.outcome == ExportState::Failed {
-            let why = summary.export.error.unwrap_or_default();
+            let why = summary.export.error.as_deref().unwrap_or_default();
             self.say(Level::Warning, format!("its export is missing: {why}"));
         }
         let times = summary.datasets.iter().filter_map(|one| one.data_time);
-        let oldest = times.map(Timestamp::unix).min();
-        if let Some(oldest) = oldest {
+        if let Some(oldest) = times.map(Timestamp::unix).min() {
             self.data_age_seconds = Some(now.unix() - oldest);
             self.messages
                 .push(format!("its data is {} old", age(now.unix() - oldest)));
@@ -237,7 +226,7 @@ impl Status {
     /// Where a later run is partial, the newest manifest is not the newest complete one.
     fn summary_of(
         &mut self,
-        rclone: &crate::tools::rclone::Rclone,
+        rclone: &Rclone,
         host: &Host,
         timestamp: Timestamp,
     ) -> Option<Summary> {
@@ -310,6 +299,52 @@ impl Status {
             }
         }
     }
+}
+
+/// The backup that is judged.
+struct Found {
+    /// The newest complete backup of this host, else of any host.
+    newest: Option<Timestamp>,
+    is_ours: bool,
+    /// The newest complete backup from the future.
+    future: Option<Timestamp>,
+}
+
+fn find(
+    remote: &mut Remote,
+    rclone: &Rclone,
+    host: &Host,
+    args: &Args,
+    now: Timestamp,
+) -> anyhow::Result<Found> {
+    let complete: BTreeSet<Timestamp> = remote
+        .marks
+        .iter()
+        .filter(|(_, marks)| marks.contains(&Mark::Complete))
+        .map(|(timestamp, _)| *timestamp)
+        .collect();
+    let future = complete.range(now..).next_back().copied();
+    // Hosts that share a prefix: a backup of another host is no backup of this one.
+    let ours = |remote: &Remote| {
+        let is_ours = |timestamp: &&Timestamp| {
+            let summary = remote.summaries.get(timestamp);
+            summary.is_some_and(|summary| summary.head.host == host.name)
+        };
+        complete.range(..=now).rfind(is_ours).copied()
+    };
+    if ours(remote).is_none() && !complete.is_empty() {
+        // As many as may be young enough: one of them may be ours.
+        let age = i64::try_from(args.max_age.as_duration().as_secs()).unwrap_or(i64::MAX);
+        let marks = remote.marks.keys();
+        let young = marks.filter(|at| now.unix() - at.unix() <= age).count();
+        remote.read_on(rclone, &host.config, young.min(FURTHER))?;
+    }
+    let ours = ours(remote);
+    Ok(Found {
+        newest: ours.or_else(|| complete.range(..=now).next_back().copied()),
+        is_ours: ours.is_some(),
+        future: future.filter(|future| future.unix() > now.unix() + 60),
+    })
 }
 
 fn line(status: &Status, args: &Args) -> String {

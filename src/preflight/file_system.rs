@@ -129,6 +129,12 @@ fn snapshot_dir_check(path: &Path) -> Check {
             ),
         );
     }
+    access_check(what, path, &metadata)
+}
+
+/// Whether this user can write there, and nobody else.
+fn access_check(what: &str, path: &Path, metadata: &fs::Metadata) -> Check {
+    let shown = path.display().to_string();
     let access = eaccess(
         path,
         AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK,

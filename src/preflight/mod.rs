@@ -97,27 +97,9 @@ pub(crate) struct Ready {
 /// Looks at every prerequisite; with all of them met, there is a [`Ready`].
 pub(crate) fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
     let mut checks = Vec::new();
-    let setpriv = tool(
-        &mut checks,
-        "setpriv",
-        &host.programs.setpriv,
-        "install util-linux",
-        host,
-    );
-    let btrfs = tool(
-        &mut checks,
-        "btrfs",
-        &host.programs.btrfs,
-        "install btrfs-progs",
-        host,
-    );
-    let rclone = tool(
-        &mut checks,
-        "rclone",
-        &host.programs.rclone,
-        "install rclone, 1.60 or newer",
-        host,
-    );
+    let setpriv = setpriv(&mut checks, host);
+    let btrfs = btrfs_program(&mut checks, host);
+    let rclone = rclone_program(&mut checks, host);
     let export = if host.config.export.enable {
         let remedy =
             "install it, name it absolutely in export.command, or set export.enable = false";
@@ -167,20 +149,8 @@ pub(crate) fn rclone(host: &Host) -> Result<Rclone, Vec<Check>> {
         trusted(&mut checks, "the configuration", source, host);
     }
     let met = checks.iter().all(|check| check.state != State::Unmet);
-    let setpriv = tool(
-        &mut checks,
-        "setpriv",
-        &host.programs.setpriv,
-        "install util-linux",
-        host,
-    );
-    let rclone = tool(
-        &mut checks,
-        "rclone",
-        &host.programs.rclone,
-        "install rclone, 1.60 or newer",
-        host,
-    );
+    let setpriv = setpriv(&mut checks, host);
+    let rclone = rclone_program(&mut checks, host);
     credentials(&mut checks, host);
     let found = setpriv
         .zip(rclone)
@@ -206,8 +176,8 @@ fn remote_at(host: &Host, program: PathBuf, setpriv: &Path) -> Option<Rclone> {
 /// btrfs-progs alone, for commands that only look at snapshots.
 pub(crate) fn btrfs(host: &Host) -> Option<Btrfs> {
     let mut checks = Vec::new();
-    let setpriv = tool(&mut checks, "setpriv", &host.programs.setpriv, "", host)?;
-    let program = tool(&mut checks, "btrfs", &host.programs.btrfs, "", host)?;
+    let setpriv = setpriv(&mut checks, host)?;
+    let program = btrfs_program(&mut checks, host)?;
     Some(Btrfs {
         program,
         runner: host.runner(setpriv),
@@ -224,6 +194,27 @@ pub(crate) fn taken_locally(host: &Host, timestamp: Timestamp) -> Option<Check> 
             "wait a second; if the clock was set back, wait until it has passed the newest snapshot",
         )
     })
+}
+
+fn setpriv(checks: &mut Vec<Check>, host: &Host) -> Option<PathBuf> {
+    let found = &host.programs.setpriv;
+    tool(checks, "setpriv", found, "install util-linux", host)
+}
+
+fn btrfs_program(checks: &mut Vec<Check>, host: &Host) -> Option<PathBuf> {
+    let found = &host.programs.btrfs;
+    tool(checks, "btrfs", found, "install btrfs-progs", host)
+}
+
+fn rclone_program(checks: &mut Vec<Check>, host: &Host) -> Option<PathBuf> {
+    let found = &host.programs.rclone;
+    tool(
+        checks,
+        "rclone",
+        found,
+        "install rclone, 1.60 or newer",
+        host,
+    )
 }
 
 fn tool(

@@ -118,9 +118,19 @@ pub(crate) fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> 
             "give the key the right readFiles",
         ),
     });
+    checks.push(deletable(host, rclone, &key));
+    checks.push(versions(
+        rclone.hidden_versions(label(), &folder, PROBE),
+        now,
+    ));
+    checks
+}
+
+/// Deletes the probe. Only a bucket that is pruned needs a key that may delete.
+fn deletable(host: &Host, rclone: &Rclone, key: &str) -> Check {
     let wanted = host.config.retention.remote_days.is_some();
     let what = "the bucket's objects can be deleted";
-    checks.push(match (rclone.delete(label(), &key), wanted) {
+    match (rclone.delete(Label::new(Step::Preflight), key), wanted) {
         (Ok(()), true) => Check::ok(what, "yes, as remote_days needs"),
         (Ok(()), false) => Check::ok(
             what,
@@ -133,15 +143,16 @@ pub(crate) fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> 
         ),
         (Err(error), false) if Cause::of(&error).is_refusal() => Check::ok(
             what,
-            format!("no, and none needs to be: a stolen key cannot delete backups, though it could overwrite them ({key} stays)"),
+            format!(
+                "no, and none needs to be: a stolen key cannot delete backups, though it could overwrite them ({key} stays)"
+            ),
         ),
-        (Err(error), false) => Check::warning(what, format!("it could not be tried: {error:#}"), "run check --remote again"),
-    });
-    checks.push(versions(
-        rclone.hidden_versions(label(), &folder, PROBE),
-        now,
-    ));
-    checks
+        (Err(error), false) => Check::warning(
+            what,
+            format!("it could not be tried: {error:#}"),
+            "run check --remote again",
+        ),
+    }
 }
 
 /// On B2 a delete through S3 hides an object. The rule that ends hidden ones cannot be asked for through S3; but our

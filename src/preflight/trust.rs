@@ -15,9 +15,7 @@ pub(super) fn weakness(path: &Path) -> Option<String> {
     let mut links = 0;
     let mut pending: Vec<PathBuf> = components(path);
     let mut at = PathBuf::from("/");
-    let Some(mut loose) = unsafe_directory(&at) else {
-        return Some("/ cannot be looked at".to_owned());
-    };
+    let mut loose = unsafe_directory(&at).unwrap_or(Loose::Yes);
     while let Some(component) = pending.pop() {
         if component == Path::new("..") {
             at.pop();
@@ -32,28 +30,25 @@ pub(super) fn weakness(path: &Path) -> Option<String> {
             Ok(metadata) => metadata,
             Err(error) => return Some(format!("{} cannot be looked at: {error}", next.display())),
         };
-        match loose {
-            Loose::No => {}
-            Loose::Sticky if metadata.uid() == 0 => {}
-            Loose::Sticky | Loose::Yes => {
-                return Some(format!("{} can be written by others", at.display()));
-            }
+        let replaceable = match loose {
+            Loose::No => false,
+            Loose::Sticky => metadata.uid() != 0,
+            Loose::Yes => true,
+        };
+        if replaceable {
+            return Some(format!("{} can be written by others", at.display()));
         }
         if metadata.uid() != 0 {
-            return Some(format!(
-                "{} belongs to user {}",
-                next.display(),
-                metadata.uid()
-            ));
+            let (next, owner) = (next.display(), metadata.uid());
+            return Some(format!("{next} belongs to user {owner}"));
         }
         if metadata.is_symlink() {
             links += 1;
-            let Ok(target) = fs::read_link(&next) else {
-                return Some(format!("{} cannot be read", next.display()));
+            let target = match fs::read_link(&next) {
+                Ok(target) if links <= MOST_LINKS => target,
+                Ok(_) => return Some(format!("{} is a link in a circle", next.display())),
+                Err(error) => return Some(format!("{}: {error}", next.display())),
             };
-            if links > MOST_LINKS {
-                return Some(format!("{} is a link in a circle", next.display()));
-            }
             if target.is_absolute() {
                 at = PathBuf::from("/");
             }
@@ -64,11 +59,8 @@ pub(super) fn weakness(path: &Path) -> Option<String> {
         if writable_by_others(&metadata) {
             let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0 && !pending.is_empty();
             if !sticky {
-                return Some(format!(
-                    "{} can be written by others (mode {:04o})",
-                    next.display(),
-                    metadata.mode() & 0o7777
-                ));
+                let (next, mode) = (next.display(), metadata.mode() & 0o7777);
+                return Some(format!("{next} can be written by others (mode {mode:04o})"));
             }
             loose = Loose::Sticky;
         } else {

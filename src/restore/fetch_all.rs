@@ -1,16 +1,13 @@
 //! The parts of a backup, side by side: fetched, checked, and fetched once more where they arrived damaged.
 
-use std::iter;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use log::warn;
 
 use super::{DatasetRestore, RestoreError, Source, apply, fetch};
 use crate::host::Host;
-use crate::threads::{joined, spawn};
+use crate::threads::parallel;
 use crate::tools::rclone::Rclone;
 use crate::tools::rclone::tuning::MemoryBudget;
 
@@ -51,30 +48,9 @@ pub(super) fn fetch_all(
         Some(_) => share.at_once(),
         None => MOST_COPIED,
     };
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut looked = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(part) = parts.get(at) else {
-                return looked;
-            };
-            looked.push((at, look(part)));
-        }
-    };
-    let mut looked: Vec<_> = thread::scope(|scope| {
-        let first = spawn(scope, work).context("starting a thread that fetches")?;
-        // Fewer threads than wanted are enough.
-        let more: Vec<_> = (1..at_once.min(parts.len()))
-            .map_while(|_| spawn(scope, work).ok())
-            .collect();
-        let all = iter::once(first).chain(more);
-        anyhow::Ok(all.flat_map(joined).collect())
-    })?;
-    looked.sort_by_key(|(at, _)| *at);
+    let looked = parallel(parts, at_once, look).context("starting a thread that fetches")?;
     let mut all = Ok(());
-    for (at, looked) in looked {
-        let part = &parts[at];
+    for (part, looked) in parts.iter().zip(looked) {
         let one = looked
             .map_err(RestoreError::Other)
             .and_then(|looked| settle(host, part, looked, stage, fetch))

@@ -77,21 +77,7 @@ impl Destination {
         } else {
             parent.join(&staged)
         };
-        // An empty one is all that was not cleared away when the parts had moved up.
-        let resumes = inside && stage.is_dir() && !names(&stage)?.is_empty();
-        if !resumes {
-            for name in names(&path)? {
-                let empty_stage = stage.file_name() == Some(&name);
-                // What every new file system has.
-                if !(inside && (name == "lost+found" || empty_stage)) {
-                    bail!(
-                        "{} is not empty (it holds {}): give one that is absent or empty",
-                        path.display(),
-                        name.to_string_lossy()
-                    );
-                }
-            }
-        }
+        refuse_filled(&path, &stage, inside)?;
         Ok(Self {
             path,
             stage,
@@ -245,6 +231,26 @@ impl Destination {
         fs::remove_file(&moving).with_context(placing)?;
         fs::remove_dir(&self.stage).with_context(placing)
     }
+}
+
+/// Refuses a directory that holds something, unless an interrupted restore goes on inside it.
+fn refuse_filled(path: &Path, stage: &Path, inside: bool) -> Result<()> {
+    // An empty stage is all that was not cleared away when the parts had moved up.
+    if inside && stage.is_dir() && !names(stage)?.is_empty() {
+        return Ok(());
+    }
+    for name in names(path)? {
+        let is_empty_stage = stage.file_name() == Some(&name);
+        // Every new file system has lost+found.
+        if !(inside && (name == "lost+found" || is_empty_stage)) {
+            bail!(
+                "{} is not empty (it holds {}): give one that is absent or empty",
+                path.display(),
+                name.to_string_lossy()
+            );
+        }
+    }
+    Ok(())
 }
 
 fn names(directory: &Path) -> Result<Vec<OsString>> {

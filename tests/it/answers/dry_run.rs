@@ -86,8 +86,9 @@ fn the_plan_has_the_literal_commands_and_changes_nothing() {
         format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.{nonce}.started.json {remote}"),
         format!("/python3 {} export\n", bed.script_path().display()),
         format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.json {remote}"),
-        format!("/rclone delete s3:{bucket}/manifests/ {remote}"),
-        format!(" --include /{timestamp}.{nonce}.started.json --max-depth 1 --max-delete 1 "),
+        format!(
+            "/rclone deletefile s3:{bucket}/manifests/{timestamp}.{nonce}.started.json {remote}"
+        ),
     ];
     for line in &expected {
         assert!(

@@ -97,6 +97,9 @@ fn walk(dir: &Path, below: &[u8], md5: &BTreeMap<Vec<u8>, String>) -> BTreeMap<V
         "gid": metadata.gid(),
         "mtime": metadata.mtime(),
         "mtime_ns": metadata.mtime_nsec(),
+        "ctime": metadata.ctime(),
+        "ctime_ns": metadata.ctime_nsec(),
+        "inode": metadata.ino(),
     });
     let mut entries = BTreeMap::new();
     let kind = metadata.file_type();

@@ -29,6 +29,7 @@ fn expected(root: &Path) -> Result<Vec<Value>> {
         let mut entry = json!({
             "path": below, "mode": format!("{:04o}", metadata.mode() & 0o7777), "uid": metadata.uid(), "gid": metadata.gid(),
             "mtime": metadata.mtime(), "mtime_ns": metadata.mtime_nsec(),
+            "ctime": metadata.ctime(), "ctime_ns": metadata.ctime_nsec(), "inode": metadata.ino(),
         });
         if metadata.is_symlink() {
             entry["type"] = "symlink".into();
