@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Config(Json),
     /// Print completions for a shell, for packagers
     Completions {
-        /// Selector shell
+        /// Which shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, for packagers
@@ -109,7 +109,7 @@ pub(crate) struct List {
 /// `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Selector backup
+    /// Which backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
     pub which: Selector,
     /// Every complete backup in the bucket
@@ -126,7 +126,7 @@ pub(crate) struct Verify {
 /// `restore`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Restore {
-    /// Selector backup
+    /// Which backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
     pub which: Selector,
     /// An absent or empty directory; each dataset becomes a directory in it
@@ -174,7 +174,7 @@ pub(crate) struct Status {
 /// `drill`.
 #[derive(Debug, Args)]
 pub(crate) struct Drill {
-    /// Selector backup
+    /// Which backup
     #[arg(default_value = "latest", value_name = "TIMESTAMP|latest")]
     pub which: Selector,
     /// Where the scratch directory is made [default: $TMPDIR, or /var/tmp]

@@ -32,8 +32,7 @@ fn exported(run: &Run<'_>, bucket: &Registration, program: &Path) -> ExportOutco
     let env = export::environment(&run.host.environment, credentials, config, run.timestamp);
     let command = export::command(program, config);
     let runner = &run.ready.rclone.runner;
-    let result =
-        command.and_then(|command| export::run(runner, command, env, config, &mut overhear));
+    let result = export::run(runner, command, env, config, &mut overhear);
     let confirmed = confirm(run, bucket, &named);
     match (result, confirmed) {
         (Ok(()), Ok((object, size))) => {

@@ -7,7 +7,6 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
 use serde::Serialize;
 
 use super::Run;
@@ -58,7 +57,7 @@ pub(crate) struct PlannedStep {
 ///
 /// # Errors
 /// Where a command cannot be written.
-pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<Plan> {
+pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Plan {
     let run = Run {
         host,
         ready,
@@ -85,13 +84,13 @@ pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Result<P
     if let Err(error) = bucket.exports() {
         plan.notes.push(error.to_string());
     }
-    plan.steps(&run, &bucket)?;
+    plan.steps(&run, &bucket);
     plan.retention(&run, &bucket);
-    Ok(plan)
+    plan
 }
 
 impl Plan {
-    fn steps(&mut self, run: &Run<'_>, bucket: &Registration) -> Result<()> {
+    fn steps(&mut self, run: &Run<'_>, bucket: &Registration) {
         let (host, ready) = (run.host, run.ready);
         let (config, rclone) = (&host.config, &ready.rclone);
         let (program, remote, timestamp) = (&rclone.program, &rclone.remote, run.timestamp);
@@ -101,9 +100,9 @@ impl Plan {
         let all = Privileges::All;
         let folder = names::folder(&remote.prefix);
         for mark in [
-            args::ask(program, remote, &patterns(run))?,
-            args::rcat(program, remote, &started)?,
-            args::list_folder(program, remote, &folder, false)?,
+            args::ask(program, remote, &patterns(run)),
+            args::rcat(program, remote, &started),
+            args::list_folder(program, remote, &folder, false),
         ] {
             self.push(run, Step::Mark, None, &mark, PRIVILEGES);
         }
@@ -111,30 +110,29 @@ impl Plan {
             run,
             Step::Snapshot,
             None,
-            &ready.btrfs.snapshot_command(&config.subvolume, &snapshot)?,
+            &ready.btrfs.snapshot_command(&config.subvolume, &snapshot),
             all,
         );
-        self.uploads(run, bucket, &snapshot)?;
+        self.uploads(run, bucket, &snapshot);
         if let Some(export) = &ready.export {
             self.push(
                 run,
                 Step::Export,
                 None,
-                &export::command(export, config)?,
+                &export::command(export, config),
                 Privileges::Only(&[]),
             );
         }
         for commit in [
-            args::rcat(program, remote, &manifest)?,
-            args::cat(program, remote, &folder)?,
-            args::delete(program, remote, &bucket.mark_key(run))?,
+            args::rcat(program, remote, &manifest),
+            args::cat(program, remote, &folder),
+            args::delete(program, remote, &bucket.mark_key(run)),
         ] {
             self.push(run, Step::Commit, None, &commit, PRIVILEGES);
         }
-        Ok(())
     }
 
-    fn uploads(&mut self, run: &Run<'_>, bucket: &Registration, snapshot: &Path) -> Result<()> {
+    fn uploads(&mut self, run: &Run<'_>, bucket: &Registration, snapshot: &Path) {
         let (config, rclone) = (&run.host.config, &run.ready.rclone);
         let (program, remote, timestamp) = (&rclone.program, &rclone.remote, run.timestamp);
         let counted: Vec<_> = config
@@ -150,7 +148,7 @@ impl Plan {
             let prefix = names::dataset_prefix(&remote.prefix, name, timestamp);
             for source in sources(remote, bucket, timestamp) {
                 let from = names::dataset_prefix(&remote.prefix, name, source);
-                let copy = args::copy_within(program, remote, &from, &prefix, files.largest)?;
+                let copy = args::copy_within(program, remote, &from, &prefix, files.largest);
                 self.push(run, Step::Upload, Some(name.to_string()), &copy, PRIVILEGES);
             }
             let sync = Sync {
@@ -164,14 +162,13 @@ impl Plan {
                 run,
                 Step::Upload,
                 Some(name.to_string()),
-                &args::sync(program, remote, &sync)?,
+                &args::sync(program, remote, &sync),
                 PRIVILEGES,
             );
-            for list in compare::commands(program, remote, &prefix, files.large)? {
+            for list in compare::commands(program, remote, &prefix, files.large) {
                 self.push(run, Step::Verify, Some(name.to_string()), &list, PRIVILEGES);
             }
         }
-        Ok(())
     }
 
     fn push(
@@ -232,10 +229,8 @@ impl Plan {
             .iter()
             .filter_map(|row| Some((row.delete?, row.name.clone())));
         for (id, name) in going.collect::<Vec<_>>() {
-            match btrfs.delete_command(id, &config.snapshot_dir.join(name)) {
-                Ok(command) => self.push(run, Step::Retention, None, &command, Privileges::All),
-                Err(error) => self.notes.push(format!("{error:#}")),
-            }
+            let command = btrfs.delete_command(id, &config.snapshot_dir.join(name));
+            self.push(run, Step::Retention, None, &command, Privileges::All);
         }
     }
 }

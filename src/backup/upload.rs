@@ -193,7 +193,7 @@ impl Work<'_> {
             tuning: Tuning::choose(files, self.share),
             checksum,
         };
-        let command = args::sync(&rclone.program, &rclone.remote, &sync)?;
+        let command = args::sync(&rclone.program, &rclone.remote, &sync);
         rclone.transfer(Label::of(Step::Upload, self.name), command)
     }
 

@@ -54,7 +54,7 @@ impl State {
 /// One timestamp, or one foreign prefix. README has the fields; they may grow, and none goes.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    /// Selector; none for a foreign prefix.
+    /// None for a foreign prefix.
     pub timestamp: Option<Timestamp>,
     /// Seconds since then; negative for the future.
     pub age: Option<i64>,
@@ -73,7 +73,7 @@ pub(crate) struct Row {
     pub bytes: Option<u64>,
     /// The export's object in the bucket, where the manifest names one.
     pub export: Option<String>,
-    /// Selector host wrote it, where the manifest was read.
+    /// Which host wrote it, where the manifest was read.
     pub host: Option<String>,
     /// What its objects' names begin with: `remote.prefix`, or the foreign prefix itself.
     pub prefix: String,

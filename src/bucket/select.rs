@@ -1,4 +1,4 @@
-//! Selector backup is meant: `latest`, or a timestamp.
+//! Which backup is meant: `latest`, or a timestamp.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;

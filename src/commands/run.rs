@@ -32,10 +32,7 @@ pub(super) fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Result<Exit,
 }
 
 fn dry_run(host: &Host, args: &Run, ready: &Ready, timestamp: Timestamp) -> Result<Exit, Failure> {
-    let plan = plan::make(host, ready, timestamp).map_err(|problem| {
-        let what = format!("the plan could not be made: {problem:#}");
-        Failure::new(Exit::Unexpected, what)
-    })?;
+    let plan = plan::make(host, ready, timestamp);
     host.interrupt.check()?;
     match args.json.json {
         true => print_json(Exit::Done, &plan),

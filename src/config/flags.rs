@@ -1,4 +1,4 @@
-//! Selector rclone arguments `remote.extra_args` may add, and why not the others.
+//! Which rclone arguments `remote.extra_args` may add, and why not the others.
 //!
 //! An allow-list by exact name: what rclone learns in its next release is refused until somebody
 //! has thought about it. [`REFUSED`] decides nothing; it only gives the reason and the way out

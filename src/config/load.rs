@@ -1,4 +1,4 @@
-//! Selector file is read: `--config`, else the environment's, else the usual one.
+//! Which file is read: `--config`, else the environment's, else the usual one.
 //!
 //! Only the usual one may be absent. A file that somebody named and that is not there would
 //! otherwise turn into the defaults in silence, and a backup of the wrong host into a good one.

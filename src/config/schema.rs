@@ -1,4 +1,4 @@
-//! Selector keys there are, and what to say about the ones there are not.
+//! Which keys there are, and what to say about the ones there are not.
 //!
 //! An unknown key's value is never shown: it may be the very secret that does not belong here.
 

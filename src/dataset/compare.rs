@@ -24,21 +24,16 @@ const LISTED: usize = 5;
 ///
 /// # Errors
 /// Where one cannot be written.
-pub(crate) fn commands(
-    program: &Path,
-    remote: &Remote,
-    prefix: &str,
-    large: u64,
-) -> anyhow::Result<Vec<Command>> {
+pub(crate) fn commands(program: &Path, remote: &Remote, prefix: &str, large: u64) -> Vec<Command> {
     let several = large >= SEVERAL || any_may_go_in_parts(remote);
-    let mut commands = vec![args::list_below(program, remote, prefix, !several)?];
+    let mut commands = vec![args::list_below(program, remote, prefix, !several)];
     if several {
-        commands.push(args::kept_hashes(program, remote, prefix)?);
+        commands.push(args::kept_hashes(program, remote, prefix));
     }
-    Ok(commands)
+    commands
 }
 
-/// Selector files go in parts, the operator may have changed.
+/// Whether the operator may have changed which files go in parts.
 fn any_may_go_in_parts(remote: &Remote) -> bool {
     let mut extra = remote.extra_args.iter();
     extra.any(|word| word.starts_with("--s3-upload-cutoff"))
@@ -192,7 +187,7 @@ impl Listing {
         if odd.is_empty() {
             return Ok(());
         }
-        // Selector of them are there, and how large, is what a listing says; none of them reads like an empty one.
+        // Which of them are there, and how large, is what a listing says; none of them reads like an empty one.
         let mut there: HashMap<String, i64> = HashMap::new();
         rclone.list_below(label.clone(), prefix, false, &mut |object| {
             there.insert(object.path, object.size);

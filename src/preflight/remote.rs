@@ -24,16 +24,14 @@ pub(crate) fn version(host: &Host, rclone: &Rclone) -> Check {
     let what = "rclone's version";
     let mut text = Vec::new();
     let mut take = |bytes: &[u8]| text.extend_from_slice(bytes);
-    let result = args::version(&rclone.program, &rclone.remote).and_then(|command| {
-        let job = Job {
-            env: rclone.environment(),
-            privileges: PRIVILEGES,
-            stdout: Stdout::Bytes(&mut take),
-            ..Job::new("rclone", Label::new(Step::Preflight), command)
-        };
-        Ok(rclone.runner.run(job)?)
-    });
-    match result {
+    let command = args::version(&rclone.program, &rclone.remote);
+    let job = Job {
+        env: rclone.environment(),
+        privileges: PRIVILEGES,
+        stdout: Stdout::Bytes(&mut take),
+        ..Job::new("rclone", Label::new(Step::Preflight), command)
+    };
+    match rclone.runner.run(job) {
         Ok(_) => {
             let text = String::from_utf8_lossy(&text);
             let version = text
@@ -53,7 +51,7 @@ pub(crate) fn version(host: &Host, rclone: &Rclone) -> Check {
         }
         Err(error) => Check::unmet(
             what,
-            format!("{error:#}"),
+            error.to_string(),
             match host.config.remote.extra_args.is_empty() {
                 true => "install rclone 1.60 or newer",
                 false => {

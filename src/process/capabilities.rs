@@ -1,4 +1,4 @@
-//! Selector Linux capabilities we hold, and the `setpriv` words that give a child fewer.
+//! The Linux capabilities of this process, and the `setpriv` words that give a child fewer.
 //!
 //! Read from /proc rather than with capget(2), which would need unsafe code; lowered by `setpriv` in the
 //! child rather than in our thread, so that what a child gets stands in its command line.

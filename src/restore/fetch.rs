@@ -32,7 +32,7 @@ pub(super) fn from_bucket(
     into: &Path,
 ) -> Result<()> {
     let tuning = Tuning::choose(tree.sizes(), share);
-    let command = args::fetch(&rclone.program, &rclone.remote, prefix, into, tuning)?;
+    let command = args::fetch(&rclone.program, &rclone.remote, prefix, into, tuning);
     rclone.transfer(Label::of(Step::Restore, name), command)?;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) struct Pruned {
     pub remote_rows: Vec<Row>,
     /// How many backups went from the bucket.
     pub remote_deleted: u64,
-    /// Selector would not go, and why.
+    /// Which could not be deleted, and why.
     pub failed: Vec<String>,
     /// What somebody should look at.
     pub warnings: Vec<String>,

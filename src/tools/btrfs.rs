@@ -8,9 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
-use super::clean_environment;
+use super::{clean_environment, shell};
 use crate::config::Uuid;
 use crate::process::{Job, LogLine, Runner, Stdout};
 use crate::step::Label;
@@ -56,9 +56,9 @@ impl Btrfs {
     ///
     /// # Errors
     /// Where no shell state can be had.
-    pub(crate) fn snapshot_command(&self, source: &Path, destination: &Path) -> Result<Command> {
-        let (sh, btrfs) = (Shell::new()?, &self.program);
-        Ok(cmd!(sh, "{btrfs} subvolume snapshot -r {source} {destination}").into())
+    pub(crate) fn snapshot_command(&self, source: &Path, destination: &Path) -> Command {
+        let (sh, btrfs) = (&*shell(), &self.program);
+        cmd!(sh, "{btrfs} subvolume snapshot -r {source} {destination}").into()
     }
 
     /// `btrfs subvolume delete -i ID SUBVOLUME`: by id, on the file system of a path that must itself be a
@@ -66,10 +66,10 @@ impl Btrfs {
     ///
     /// # Errors
     /// Where no shell state can be had.
-    pub(crate) fn delete_command(&self, id: u64, subvolume: &Path) -> Result<Command> {
-        let (sh, btrfs) = (Shell::new()?, &self.program);
+    pub(crate) fn delete_command(&self, id: u64, subvolume: &Path) -> Command {
+        let (sh, btrfs) = (&*shell(), &self.program);
         let id = id.to_string();
-        Ok(cmd!(sh, "{btrfs} subvolume delete -i {id} {subvolume}").into())
+        cmd!(sh, "{btrfs} subvolume delete -i {id} {subvolume}").into()
     }
 
     /// Takes a read-only snapshot.
@@ -77,7 +77,7 @@ impl Btrfs {
     /// # Errors
     /// What btrfs said.
     pub(crate) fn snapshot(&self, label: Label, source: &Path, destination: &Path) -> Result<()> {
-        self.act(label, self.snapshot_command(source, destination)?)
+        self.act(label, self.snapshot_command(source, destination))
     }
 
     /// Deletes a subvolume by its id.
@@ -85,7 +85,7 @@ impl Btrfs {
     /// # Errors
     /// What btrfs said.
     pub(crate) fn delete(&self, label: Label, id: u64, subvolume: &Path) -> Result<()> {
-        self.act(label, self.delete_command(id, subvolume)?)
+        self.act(label, self.delete_command(id, subvolume))
     }
 
     /// Makes a subvolume read-only.
@@ -93,7 +93,7 @@ impl Btrfs {
     /// # Errors
     /// What btrfs said.
     pub(crate) fn set_read_only(&self, label: Label, path: &Path) -> Result<()> {
-        let (sh, btrfs) = (Shell::new()?, &self.program);
+        let (sh, btrfs) = (&*shell(), &self.program);
         self.act(
             label,
             cmd!(sh, "{btrfs} property set -t subvol {path} ro true").into(),
@@ -105,7 +105,7 @@ impl Btrfs {
     /// # Errors
     /// Where the path is no subvolume, or we may not ask.
     pub(crate) fn show(&self, label: Label, path: &Path) -> Result<Subvolume> {
-        let (sh, btrfs) = (Shell::new()?, &self.program);
+        let (sh, btrfs) = (&*shell(), &self.program);
         let text = self.ask(label, cmd!(sh, "{btrfs} subvolume show {path}").into())?;
         parse_show(&text)
             .with_context(|| format!("what `btrfs subvolume show {}` printed", path.display()))
@@ -116,7 +116,7 @@ impl Btrfs {
     /// # Errors
     /// Where we may not ask.
     pub(crate) fn list_read_only(&self, label: Label, anywhere: &Path) -> Result<Vec<Listed>> {
-        let (sh, btrfs) = (Shell::new()?, &self.program);
+        let (sh, btrfs) = (&*shell(), &self.program);
         let text = self.ask(
             label,
             cmd!(sh, "{btrfs} subvolume list -r -q {anywhere}").into(),

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
-use super::{clean_environment, locate};
+use super::{clean_environment, locate, shell};
 use crate::process::{Job, Privileges, Runner};
 use crate::step::{Label, Step};
 
@@ -19,10 +19,10 @@ const DIRECTORY: &str = "{dir}";
 ///
 /// # Errors
 /// Where no shell state can be had.
-fn command(program: &Path, words: &[String], directory: &Path) -> Result<Command> {
-    let (sh, rest) = (Shell::new()?, words.get(1..).unwrap_or_default());
+fn command(program: &Path, words: &[String], directory: &Path) -> Command {
+    let (sh, rest) = (&*shell(), words.get(1..).unwrap_or_default());
     let rest = rest.iter().map(|word| fill(word, directory));
-    Ok(cmd!(sh, "{program} {rest...}").into())
+    cmd!(sh, "{program} {rest...}").into()
 }
 
 fn fill(word: &str, directory: &Path) -> OsString {
@@ -53,7 +53,7 @@ pub(crate) fn run(
         ..Job::new(
             "the check",
             Label::of(Step::Restore, dataset),
-            command(&program, words, directory)?,
+            command(&program, words, directory),
         )
     };
     runner.run(job)?;
@@ -68,7 +68,7 @@ mod tests {
     fn the_directory_is_put_in_wherever_it_stands() {
         let words = ["sh", "{dir}", "{dir}:/data:O", "a{dir}b{dir}", "{di", ""];
         let words = words.map(str::to_owned);
-        let command = command(Path::new("/bin/sh"), &words, Path::new("/a b")).expect("a command");
+        let command = command(Path::new("/bin/sh"), &words, Path::new("/a b"));
         let args: Vec<&OsStr> = command.get_args().collect();
         assert_eq!(args, ["/a b", "/a b:/data:O", "a/a bb/a b", "{di", ""]);
     }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
-use xshell::{Shell, cmd};
+use xshell::cmd;
+
+use super::shell;
 
 use crate::config::Config;
 use crate::process::{Job, Privileges, Runner};
@@ -23,10 +25,10 @@ pub(crate) const OBJECT_END: &str = ".json";
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn command(program: &Path, config: &Config) -> Result<Command> {
-    let sh = Shell::new()?;
+pub(crate) fn command(program: &Path, config: &Config) -> Command {
+    let sh = &*shell();
     let rest = config.export.command.get(1..).unwrap_or_default();
-    Ok(cmd!(sh, "{program} {rest...}").into())
+    cmd!(sh, "{program} {rest...}").into()
 }
 
 /// The caller's and the file's variables, and ours. The last two keep a Python from running what it finds

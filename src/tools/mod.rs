@@ -8,8 +8,25 @@ pub(crate) mod rclone;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use xshell::Shell;
 
 use crate::config::Config;
+
+/// The shell whose `cmd!` builds every command line; [`Shell`] is not `Sync`.
+static SHELL: LazyLock<Mutex<Shell>> = LazyLock::new(|| {
+    #[expect(
+        clippy::expect_used,
+        reason = "it fails only where the current directory is gone, and main has changed to /"
+    )]
+    Mutex::new(Shell::new().expect("the current directory is /"))
+});
+
+/// Builds command lines: `cmd!(shell(), "…")`.
+fn shell() -> MutexGuard<'static, Shell> {
+    SHELL.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A program that PATH does not have.
 #[derive(Clone, Debug)]

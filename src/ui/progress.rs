@@ -47,7 +47,7 @@ impl Terminal {
     }
 }
 
-/// Semaphore events into what a person sees.
+/// Turns events into what a person sees.
 pub(crate) struct Progress {
     terminal: Arc<Terminal>,
     status: Option<StatusLine>,

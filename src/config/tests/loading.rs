@@ -1,4 +1,4 @@
-//! Selector file is read, and what happens when it cannot be.
+//! Which file is read, and what happens when it cannot be.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -5,12 +5,12 @@ mod objects;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Cmd, cmd};
 
 use super::names::{LIST_ENCODING, STORE_ENCODING};
 use super::tuning::Tuning;
 use crate::config::Remote;
+use crate::tools::shell;
 pub(crate) use objects::{cat, cat_file, delete, delete_below, rcat, stat, stat_file, version};
 
 /// The remote `s3:`, in the environment of the child alone. The keys come from the AWS names.
@@ -83,8 +83,8 @@ pub(crate) struct Sync<'a> {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Command> {
-    let sh = Shell::new()?;
+pub(crate) fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Command {
+    let sh = &*shell();
     let (source, target) = (sync.source, at(remote, sync.prefix));
     let mut cmd = common(
         cmd!(sh, "{rclone} sync {source} {target}"),
@@ -114,7 +114,7 @@ pub(crate) fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Result<Co
     } else {
         "--size-only"
     });
-    Ok(finish(limited(cmd, remote), remote))
+    finish(limited(cmd, remote), remote)
 }
 
 /// `rclone copy` between two prefixes: on the server, the names on stdin. A copy and, with 1.75, one question for each
@@ -128,8 +128,8 @@ pub(crate) fn copy_within(
     from: &str,
     to: &str,
     largest: u64,
-) -> Result<Command> {
-    let sh = Shell::new()?;
+) -> Command {
+    let sh = &*shell();
     let (source, target) = (at(remote, &folder(from)), at(remote, &folder(to)));
     let at_once = COPIES_AT_ONCE.to_string();
     let cmd = common(
@@ -156,7 +156,7 @@ pub(crate) fn copy_within(
         ]),
         false => cmd,
     };
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// What the bucket holds of these patterns, in one process. Directories that no pattern names are not
@@ -164,8 +164,8 @@ pub(crate) fn copy_within(
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Result<Command> {
-    let sh = Shell::new()?;
+pub(crate) fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Command {
+    let sh = &*shell();
     let target = at(remote, "");
     let mut cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
         .args([
@@ -181,39 +181,29 @@ pub(crate) fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Result<
     for pattern in include {
         cmd = cmd.args(["--include", pattern]);
     }
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// What a folder holds itself, one request a thousand; `--dump headers` as in [`ask`].
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn list_folder(
-    rclone: &Path,
-    remote: &Remote,
-    folder: &str,
-    dirs: bool,
-) -> Result<Command> {
+pub(crate) fn list_folder(rclone: &Path, remote: &Remote, folder: &str, dirs: bool) -> Command {
     // Without a slash at its end rclone asks first whether it is an object.
-    let (sh, target) = (Shell::new()?, at(remote, folder));
+    let (sh, target) = (&*shell(), at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
         .arg(if dirs { "--dirs-only" } else { "--files-only" })
         .args(["--no-modtime", "--no-mimetype", "-vv", "--dump", "headers"])
         .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// An object's versions, hidden ones included.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn list_versions(
-    rclone: &Path,
-    remote: &Remote,
-    folder: &str,
-    name: &str,
-) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, folder));
+pub(crate) fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Command {
+    let (sh, target) = (&*shell(), at(remote, folder));
     // rclone puts `-v<time>` between a name and its extension.
     let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
     let pattern = format!("/{}-v*.{}", literal(stem), literal(extension));
@@ -221,7 +211,7 @@ pub(crate) fn list_versions(
         .args(["--files-only", "--s3-versions", "--no-mimetype"])
         .args(["--include", &pattern])
         .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// All below a prefix; with MD5s, one HEAD for an object that went in parts, one after the other, and none for the
@@ -229,13 +219,8 @@ pub(crate) fn list_versions(
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn list_below(
-    rclone: &Path,
-    remote: &Remote,
-    below: &str,
-    hashes: bool,
-) -> Result<Command> {
-    let sh = Shell::new()?;
+pub(crate) fn list_below(rclone: &Path, remote: &Remote, below: &str, hashes: bool) -> Command {
+    let sh = &*shell();
     let target = at(remote, &folder(below));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, LIST_ENCODING)
         .args([
@@ -247,7 +232,7 @@ pub(crate) fn list_below(
         ])
         .args(hashes.then_some("--hash"))
         .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// Names as they are listed on stdin, which are left out.
@@ -258,8 +243,8 @@ const BUT_THOSE: [&str; 2] = ["--exclude-from", "-"];
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
-    let sh = Shell::new()?;
+pub(crate) fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Command {
+    let sh = &*shell();
     let target = at(remote, &folder(below));
     let cmd = common(
         cmd!(sh, "{rclone} hashsum MD5 {target}"),
@@ -269,15 +254,15 @@ pub(crate) fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Result
     .args(BUT_THOSE)
     .args(["--fast-list", "--checkers", "64"])
     .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// Downloads and hashes all below a prefix: `MD5  name`, a line each.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
-    let sh = Shell::new()?;
+pub(crate) fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Command {
+    let sh = &*shell();
     let target = at(remote, &folder(below));
     let cmd = common(
         cmd!(sh, "{rclone} hashsum MD5 --download {target}"),
@@ -294,7 +279,7 @@ pub(crate) fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Res
         "--stats-log-level",
         "NOTICE",
     ]);
-    Ok(finish(limited(cmd, remote), remote))
+    finish(limited(cmd, remote), remote)
 }
 
 /// All below a prefix into a local directory.
@@ -307,8 +292,8 @@ pub(crate) fn fetch(
     below: &str,
     directory: &Path,
     tuning: Tuning,
-) -> Result<Command> {
-    let sh = Shell::new()?;
+) -> Command {
+    let sh = &*shell();
     let source = at(remote, &folder(below));
     let cmd = common(
         cmd!(sh, "{rclone} copy {source} {directory}"),
@@ -326,7 +311,7 @@ pub(crate) fn fetch(
         "--fast-list",
     ])
     .args(tuning.flags());
-    Ok(finish(limited(cmd, remote), remote))
+    finish(limited(cmd, remote), remote)
 }
 
 fn limited<'s>(cmd: Cmd<'s>, remote: &Remote) -> Cmd<'s> {

@@ -62,7 +62,7 @@ impl Rclone {
     /// # Errors
     /// Where the bucket cannot be asked.
     pub(crate) fn ask(&self, label: Label, include: &[String]) -> Result<Answer> {
-        self.answer(label, args::ask(&self.program, &self.remote, include)?)
+        self.answer(label, args::ask(&self.program, &self.remote, include))
     }
 
     /// Lists the objects of a folder (paths are names in it), and reads the server's clock from the answer. A folder
@@ -71,7 +71,7 @@ impl Rclone {
     /// # Errors
     /// Where the bucket cannot be asked.
     pub(crate) fn list_folder(&self, label: Label, folder: &str) -> Result<Answer> {
-        let command = args::list_folder(&self.program, &self.remote, folder, false)?;
+        let command = args::list_folder(&self.program, &self.remote, folder, false);
         self.answer(label, command)
     }
 
@@ -80,7 +80,7 @@ impl Rclone {
     /// # Errors
     /// Where the bucket cannot be asked.
     pub(crate) fn list_dirs(&self, label: Label, folder: &str) -> Result<Vec<String>> {
-        let command = args::list_folder(&self.program, &self.remote, folder, true)?;
+        let command = args::list_folder(&self.program, &self.remote, folder, true);
         let objects = self.answer(label, command)?.objects.into_iter();
         Ok(objects.map(|object| object.path).collect())
     }
@@ -95,7 +95,7 @@ impl Rclone {
         folder: &str,
         name: &str,
     ) -> Result<Vec<String>> {
-        let command = args::list_versions(&self.program, &self.remote, folder, name)?;
+        let command = args::list_versions(&self.program, &self.remote, folder, name);
         let mut times = Vec::new();
         self.list(
             label,
@@ -147,7 +147,7 @@ impl Rclone {
         hashes: bool,
         take: &mut dyn FnMut(Object),
     ) -> Result<()> {
-        let command = args::list_below(&self.program, &self.remote, below, hashes)?;
+        let command = args::list_below(&self.program, &self.remote, below, hashes);
         self.list(label, command, None, take, None)
     }
 
@@ -158,7 +158,7 @@ impl Rclone {
     pub(crate) fn stat(&self, label: Label, key: &str) -> Result<Option<Object>> {
         let (folder, name) = split(key);
         let names = Payload::write(|writer| writeln!(writer, "{name}"))?;
-        let command = args::stat(&self.program, &self.remote, folder)?;
+        let command = args::stat(&self.program, &self.remote, folder);
         let mut found = None;
         let mut take = |object: Object| found = Some(object);
         self.list(label, command, Some(&names), &mut take, None)?;

@@ -74,7 +74,7 @@ impl Rclone {
         take: &mut dyn FnMut(&str, [u8; 16]),
     ) -> Result<()> {
         let mut bad = None;
-        let command = args::hash_downloads(&self.program, &self.remote, below)?;
+        let command = args::hash_downloads(&self.program, &self.remote, below);
         self.hashes(label, command, without, None, &mut |line, md5| match md5 {
             Some((name, md5)) => take(name, md5),
             None => bad = Some(anyhow!("the line {line:.200}")),
@@ -95,7 +95,7 @@ impl Rclone {
         without: &[&str],
         take: &mut dyn FnMut(&str, [u8; 16]),
     ) -> Result<()> {
-        let command = args::kept_hashes(&self.program, &self.remote, below)?;
+        let command = args::kept_hashes(&self.program, &self.remote, below);
         self.hashes(label, command, without, Some(SMALL), &mut |_, md5| {
             if let Some((name, md5)) = md5 {
                 take(name, md5);
@@ -140,7 +140,7 @@ impl Rclone {
         below: &str,
         path: &[u8],
     ) -> Result<Option<[u8; 16]>> {
-        let command = args::stat_file(&self.program, &self.remote, below, path)?;
+        let command = args::stat_file(&self.program, &self.remote, below, path);
         let object = self.found(label, command)?;
         Ok(object.and_then(|object| parse_md5(object.md5()?).ok()))
     }
@@ -162,7 +162,7 @@ impl Rclone {
             md5.update(bytes);
             read += bytes.len() as u64;
         };
-        let command = args::cat_file(&self.program, &self.remote, below, path)?;
+        let command = args::cat_file(&self.program, &self.remote, below, path);
         let mut job = self.job(label, command);
         job.stdout = Stdout::Bytes(&mut take);
         self.runner.run(job)?;
@@ -196,7 +196,7 @@ impl Rclone {
     /// # Errors
     /// Where it could not be stored.
     pub(crate) fn put_once(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
-        let mut job = self.small(label, args::rcat(&self.program, &self.remote, key)?);
+        let mut job = self.small(label, args::rcat(&self.program, &self.remote, key));
         job.stdin = Some(payload.reader()?);
         self.runner.run(job)?;
         Ok(())
@@ -236,7 +236,7 @@ impl Rclone {
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))?;
-        let command = args::cat(&self.program, &self.remote, folder)?;
+        let command = args::cat(&self.program, &self.remote, folder);
         let mut job = self.small(label, command);
         job.stdin = Some(list.reader()?);
         job.stdout = Stdout::Bytes(take);
@@ -249,7 +249,7 @@ impl Rclone {
     /// # Errors
     /// Where it is not there or cannot be deleted.
     pub(crate) fn delete(&self, label: Label, key: &str) -> Result<()> {
-        self.small_command(label, args::delete(&self.program, &self.remote, key)?)
+        self.small_command(label, args::delete(&self.program, &self.remote, key))
             .with_context(|| format!("deleting {key}"))
     }
 
@@ -269,7 +269,7 @@ impl Rclone {
     pub(crate) fn delete_below(&self, label: Label, below: &str) -> Result<()> {
         let job = self.job(
             label,
-            args::delete_below(&self.program, &self.remote, below)?,
+            args::delete_below(&self.program, &self.remote, below),
         );
         match self.runner.run(job) {
             Ok(_) => Ok(()),
@@ -301,7 +301,7 @@ impl Rclone {
         names: &Payload,
         largest: u64,
     ) -> Result<()> {
-        let command = args::copy_within(&self.program, &self.remote, from, to, largest)?;
+        let command = args::copy_within(&self.program, &self.remote, from, to, largest);
         let mut job = self.job(label, command);
         job.stdin = Some(names.reader()?);
         self.runner.run(job)?;

@@ -5,56 +5,46 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 use super::{LISTED, SMALL_RETRIES, STORE_ENCODING, at, common, finish, folder, limited};
 use crate::config::Remote;
 use crate::tools::rclone::names::given;
+use crate::tools::shell;
 
 /// One object of a folder, its name on stdin: a HEAD. `lsjson --stat` would ask the same, and 1.60 takes whatever but 200
 /// is answered, 403 and 503 too, for an object that is not there.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn stat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, folder));
+pub(crate) fn stat(rclone: &Path, remote: &Remote, folder: &str) -> Command {
+    let (sh, target) = (&*shell(), at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
         .args(["--files-from-raw", "-", "--no-traverse", "--recursive"])
         .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// The object of a file, with the MD5 that the server keeps.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn stat_file(
-    rclone: &Path,
-    remote: &Remote,
-    below: &str,
-    path: &[u8],
-) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, file_at(remote, below, path));
+pub(crate) fn stat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Command {
+    let (sh, target) = (&*shell(), file_at(remote, below, path));
     let cmd = cmd!(sh, "{rclone} lsjson --stat --hash {target}");
     let cmd = common(cmd, remote, STORE_ENCODING).args(["--no-modtime", "--no-mimetype"]);
-    Ok(finish(cmd.args(SMALL_RETRIES), remote))
+    finish(cmd.args(SMALL_RETRIES), remote)
 }
 
 /// The object of a file to stdout.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn cat_file(
-    rclone: &Path,
-    remote: &Remote,
-    below: &str,
-    path: &[u8],
-) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, file_at(remote, below, path));
+pub(crate) fn cat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Command {
+    let (sh, target) = (&*shell(), file_at(remote, below, path));
     let cmd = cmd!(sh, "{rclone} cat {target}");
     let cmd = common(cmd, remote, STORE_ENCODING).args(SMALL_RETRIES);
-    Ok(finish(limited(cmd, remote), remote))
+    finish(limited(cmd, remote), remote)
 }
 
 /// A file's path below a dataset's prefix: rclone encodes it as it did when it stored it.
@@ -68,25 +58,25 @@ fn file_at(remote: &Remote, below: &str, path: &[u8]) -> OsString {
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, key));
+pub(crate) fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Command {
+    let (sh, target) = (&*shell(), at(remote, key));
     let cmd = common(cmd!(sh, "{rclone} rcat {target}"), remote, STORE_ENCODING)
         // Whoever must know whether it arrived reads it back.
         .args(["--streaming-upload-cutoff", "32M", "--s3-no-head"])
         .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// Objects of a folder to stdout, their names on stdin: one request each, no listing, no HEAD.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, folder));
+pub(crate) fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Command {
+    let (sh, target) = (&*shell(), at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING)
         .args(LISTED)
         .args(SMALL_RETRIES);
-    Ok(finish(cmd, remote))
+    finish(cmd, remote)
 }
 
 /// Deletes one object. rclone asks about it first, twice; a list on stdin would spare that, and a list that is lost on
@@ -94,9 +84,9 @@ pub(crate) fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Result<Comman
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, key));
-    Ok(finish(
+pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Command {
+    let (sh, target) = (&*shell(), at(remote, key));
+    finish(
         common(
             cmd!(sh, "{rclone} deletefile {target}"),
             remote,
@@ -104,28 +94,28 @@ pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Result<Comman
         )
         .args(SMALL_RETRIES),
         remote,
-    ))
+    )
 }
 
 /// The version, asked with the operator's arguments: an older rclone refuses some.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
-    let sh = Shell::new()?;
-    Ok(cmd!(sh, "{rclone} version").args(&remote.extra_args).into())
+pub(crate) fn version(rclone: &Path, remote: &Remote) -> Command {
+    let sh = &*shell();
+    cmd!(sh, "{rclone} version").args(&remote.extra_args).into()
 }
 
 /// Deletes all below a prefix.
 ///
 /// # Errors
 /// Where no shell state can be had.
-pub(crate) fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Result<Command> {
-    let (sh, target) = (Shell::new()?, at(remote, &folder(below)));
+pub(crate) fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Command {
+    let (sh, target) = (&*shell(), at(remote, &folder(below)));
     let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING);
-    Ok(finish(
+    finish(
         cmd.args(["--checkers", "16", "--fast-list"])
             .args(SMALL_RETRIES),
         remote,
-    ))
+    )
 }
