@@ -257,6 +257,11 @@ fn state(run: &Run<'_>, existing: Answer, ours: Option<Mark>) -> Result<BucketSt
             Some((at, mark)) => {
                 state.marks.entry(at).or_default().insert(mark);
             }
+            None if object.path == names::file_list(run.timestamp) => {
+                state
+                    .conflicts
+                    .push(names::file_list_key(prefix, run.timestamp));
+            }
             None => {}
         }
     }

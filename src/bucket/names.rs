@@ -85,9 +85,13 @@ pub(crate) fn folder(prefix: &Prefix) -> String {
     format!("{prefix}manifests/")
 }
 
-/// The object with the files of a backup.
+/// The name below `manifests/` of the object with the files of a backup.
+pub(crate) fn file_list(timestamp: Timestamp) -> String {
+    format!("{timestamp}.files.json")
+}
+
 pub(crate) fn file_list_key(prefix: &Prefix, timestamp: Timestamp) -> String {
-    format!("{}{timestamp}.files.json", folder(prefix))
+    format!("{}{}", folder(prefix), file_list(timestamp))
 }
 
 /// The prefix of a dataset's objects, without a slash at the end.

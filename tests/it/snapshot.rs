@@ -61,6 +61,7 @@ fn a_first_run_stores_both_datasets_the_export_and_a_manifest() -> Result<()> {
         ours,
         [
             format!("falkordb-{timestamp}/dump.rdb"),
+            format!("manifests/{timestamp}.files.json"),
             format!("manifests/{timestamp}.json"),
             format!("valkey-{timestamp}/dump.rdb"),
         ]

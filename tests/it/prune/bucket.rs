@@ -24,6 +24,7 @@ fn assert_there(bed: &Bed, timestamp: &str) {
     let mut expected = vec![
         format!("falkordb-{timestamp}/dump.rdb"),
         export_of("", timestamp),
+        format!("manifests/{timestamp}.files.json"),
         format!("manifests/{timestamp}.json"),
         format!("valkey-{timestamp}/dump.rdb"),
     ];
@@ -173,6 +174,7 @@ fn what_bears_no_mark_and_no_manifest_is_nobodys_and_stays() -> Result<()> {
     let ours = [
         format!("falkordb-{goes}/dump.rdb"),
         format!("valkey-{goes}/dump.rdb"),
+        format!("manifests/{goes}.files.json"),
         format!("manifests/{goes}.json"),
         export_of("", &goes),
     ];

@@ -86,6 +86,7 @@ fn with_prefixes_they_do_not_even_see_each_other() -> Result<()> {
             let ours = [
                 format!("a/falkordb-{t}/dump.rdb"),
                 format!("a/valkey-{t}/dump.rdb"),
+                format!("a/manifests/{t}.files.json"),
                 format!("a/manifests/{t}.json"),
                 export_of("a/", t),
             ];

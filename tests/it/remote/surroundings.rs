@@ -72,6 +72,7 @@ fn a_hostile_environment_changes_nothing() {
             .collect();
         let expected = [
             format!("falkordb-{timestamp}/dump.rdb"),
+            format!("manifests/{timestamp}.files.json"),
             format!("manifests/{timestamp}.json"),
             format!("valkey-{timestamp}/dump.rdb"),
         ];
@@ -177,6 +178,7 @@ fn everything_but_the_export_lies_below_the_prefix() {
     let mut expected = vec![
         export.expect("an export in the root").clone(),
         format!("host1/falkordb-{timestamp}/dump.rdb"),
+        format!("host1/manifests/{timestamp}.files.json"),
         format!("host1/manifests/{timestamp}.json"),
         format!("host1/valkey-{timestamp}/dump.rdb"),
         other.to_owned(),

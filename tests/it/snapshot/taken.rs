@@ -146,6 +146,7 @@ fn a_timestamp_that_the_bucket_knows_is_refused_and_its_objects_are_unharmed() -
         format!("valkey-{timestamp}/somebody/elses.rdb"),
         format!("falkordb-{timestamp}/dump.rdb"),
         format!("manifests/{timestamp}.started.json"),
+        format!("manifests/{timestamp}.files.json"),
         format!("manifests/{timestamp}.partial.json"),
         format!("manifests/{timestamp}.json"),
     ] {
