@@ -23,7 +23,7 @@ use crate::timestamp::Timestamp;
 pub(super) fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
     if args.remote && Policy::remote(host.config.retention).is_none() {
         error!(
-            "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it, and nothing was done"
+            "--remote needs [retention.remote], which is not configured: without it the bucket is never pruned, and nothing was done"
         );
         return Exit::Usage;
     }

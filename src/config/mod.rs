@@ -132,14 +132,40 @@ pub(crate) struct Drill {
 /// How long snapshots and remote backups are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Retention {
-    /// Snapshots older than this go, in days; at most 36,500.
+    /// Snapshots older than this are deleted, in days.
     pub days: NonZeroU32,
-    /// This many of the newest snapshots stay whatever their age.
+    /// This many of the newest snapshots are kept at any age.
     pub min_keep: NonZeroU32,
-    /// Remote backups older than this go, in days; `None`: the bucket is never pruned.
-    pub remote_days: Option<NonZeroU32>,
-    /// This many of the newest remote backups stay whatever their age.
-    pub remote_min_keep: NonZeroU32,
+    /// `None`: the bucket is never pruned.
+    pub remote: Option<RemoteRetention>,
+}
+
+/// Which backups in the bucket are kept: a backup that any of these rules keeps is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteRetention {
+    /// All backups of the last so many days.
+    pub days: NonZeroU32,
+    /// The newest backup of each of the last so many days that have one (UTC); 0 disables the rule.
+    pub daily: u32,
+    /// The same for ISO weeks.
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yearly: u32,
+    /// This many of the newest backups are kept at any age.
+    pub min_keep: NonZeroU32,
+}
+
+impl Default for RemoteRetention {
+    fn default() -> Self {
+        Self {
+            days: NonZeroU32::MIN.saturating_add(29),
+            daily: 60,
+            weekly: 26,
+            monthly: 24,
+            yearly: 10,
+            min_keep: NonZeroU32::MIN.saturating_add(3),
+        }
+    }
 }
 
 /// Where the outcome is written.
@@ -230,8 +256,7 @@ impl Default for Config {
             retention: Retention {
                 days: NonZeroU32::MIN.saturating_add(29),
                 min_keep: four,
-                remote_days: None,
-                remote_min_keep: four,
+                remote: None,
             },
             report: Report {
                 state_file: PathBuf::from("/var/lib/opencode-backup/last-run.json"),

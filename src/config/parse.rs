@@ -17,7 +17,7 @@ use super::problem::{Problems, Refusal, quoted};
 use super::reader::{Reader, Section};
 use super::rules::{self, Places};
 use super::values::{Span, Uuid};
-use super::{Config, Drill, Export, Remote, Report, Retention};
+use super::{Config, Drill, Export, Remote, RemoteRetention, Report, Retention};
 
 /// The longest retention, in days: a hundred years still fit every calendar.
 const MOST_DAYS: u32 = 36_500;
@@ -165,12 +165,22 @@ fn drill<'a>(reader: &mut Reader<'a>, root: &Section<'a>, default: &Drill) -> Dr
 
 fn retention<'a>(reader: &mut Reader<'a>, root: &Section<'a>, default: &Retention) -> Retention {
     let section = reader.section(root, "retention");
+    let table = section
+        .has("remote")
+        .then(|| reader.table(&section, "remote"));
     let mut count = |key, most| reader.count(&section, key, most);
     Retention {
         days: count("days", MOST_DAYS).unwrap_or(default.days),
         min_keep: count("min_keep", u32::MAX).unwrap_or(default.min_keep),
-        remote_days: count("remote_days", MOST_DAYS).or(default.remote_days),
-        remote_min_keep: count("remote_min_keep", u32::MAX).unwrap_or(default.remote_min_keep),
+        remote: table.map(|table| {
+            let mut count = |key| reader.count(&table, key, u32::MAX);
+            let default = RemoteRetention::default();
+            RemoteRetention {
+                days: count("days").unwrap_or(default.days),
+                min_keep: count("min_keep").unwrap_or(default.min_keep),
+                ..default
+            }
+        }),
     }
 }
 

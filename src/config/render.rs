@@ -44,15 +44,11 @@ impl Config {
         out.table("retention");
         out.set("days", retention.days.to_string());
         out.set("min_keep", retention.min_keep.to_string());
-        let days = retention.remote_days.map(|days| days.to_string());
-        out.option("remote_days", days, "90");
-        let default = Config::default().retention.remote_min_keep;
-        let matters = retention.remote_days.is_some() || retention.remote_min_keep != default;
-        out.set_if(
-            matters,
-            "remote_min_keep",
-            retention.remote_min_keep.to_string(),
-        );
+        if let Some(remote) = &retention.remote {
+            out.table("retention.remote");
+            out.set("days", remote.days.to_string());
+            out.set("min_keep", remote.min_keep.to_string());
+        }
         out.table("report");
         out.set("state_file", path(&self.report.state_file));
         let example = "\"/var/lib/prometheus-node-exporter/opencode-backup.prom\"";
@@ -124,8 +120,10 @@ impl Config {
             "retention": {
                 "days": self.retention.days,
                 "min_keep": self.retention.min_keep,
-                "remote_days": self.retention.remote_days,
-                "remote_min_keep": self.retention.remote_min_keep,
+                "remote": self.retention.remote.map(|remote| json!({
+                    "days": remote.days,
+                    "min_keep": remote.min_keep,
+                })),
             },
             "report": {
                 "state_file": text(&self.report.state_file),

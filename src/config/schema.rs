@@ -43,7 +43,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("drill", &["timeout"]),
     (
         "retention",
-        &["days", "min_keep", "remote_days", "remote_min_keep"],
+        &["days", "min_keep", "remote"],
     ),
     ("report", &["state_file", "textfile"]),
 ];

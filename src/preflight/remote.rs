@@ -117,18 +117,18 @@ pub(crate) fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> 
             "give the key the right readFiles",
         ),
     });
-    let wanted = host.config.retention.remote_days.is_some();
+    let wanted = host.config.retention.remote.is_some();
     let what = "the bucket's objects can be deleted";
     checks.push(match (rclone.delete(label(), &key), wanted) {
-        (Ok(()), true) => Check::ok(what, "yes, as remote_days needs"),
+        (Ok(()), true) => Check::ok(what, "yes, as [retention.remote] needs"),
         (Ok(()), false) => Check::ok(
             what,
-            "yes; no remote_days is set, so a key without deleteFiles would be the safer one",
+            "yes; there is no [retention.remote], so a key without deleteFiles would be the safer one",
         ),
         (Err(error), true) => Check::unmet(
             what,
             format!("{error:#}"),
-            "give the key the right deleteFiles, or unset remote_days",
+            "give the key the right deleteFiles, or remove [retention.remote]",
         ),
         (Err(error), false) if rclone::refused(&format!("{error:#}")) => Check::ok(
             what,
