@@ -12,19 +12,25 @@ use crate::ui::counted;
 
 pub(super) fn show(json: &Json, config: &Config) -> Exit {
     if json.json {
-        return print_json(&config.to_json());
+        return print_json(config);
     }
     let source = match &config.source {
         Some(source) => format!("# from {}", source.display()),
         None => "# the built-in defaults".to_owned(),
     };
-    print(&format!("{source}\n{}", config.to_toml().trim_end()))
+    match toml::to_string(config) {
+        Ok(text) => print(&format!("{source}\n{}", text.trim_end())),
+        Err(problem) => {
+            error!("the configuration could not be written as TOML: {problem}");
+            Exit::Unexpected
+        }
+    }
 }
 
 /// Says what is wrong, for whatever command was asked for.
 pub(super) fn refuse(cli: &Cli, is_run: bool, problems: &Problems, now: Timestamp) -> Exit {
     if matches!(&cli.command, Command::Config(Json { json: true })) {
-        print_json(&problems.to_json());
+        print_json(problems);
     }
     for line in problems.to_string().lines() {
         error!(step = "config"; "{line}");

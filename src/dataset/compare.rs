@@ -40,7 +40,7 @@ pub(crate) fn commands(
 /// Selector files go in parts, the operator may have changed.
 fn any_may_go_in_parts(remote: &Remote) -> bool {
     let mut extra = remote.extra_args.iter();
-    extra.any(|word| word.starts_with("--s3-upload-cutoff"))
+    extra.any(|word| word.as_str().starts_with("--s3-upload-cutoff"))
 }
 
 /// What the bucket lists below a prefix, held against a tree's names and sizes. It may be asked for while the files are

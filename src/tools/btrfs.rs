@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result, anyhow};
 use xshell::{Shell, cmd};
 
 use super::clean_environment;
-use crate::config::Uuid;
+use uuid::Uuid;
+
 use crate::process::{Job, LogLine, Runner, Stdout};
 use crate::step::Label;
 

@@ -15,21 +15,9 @@ use crate::config::problem::{Refusal, quoted};
 /// A bucket's name: 3 to 63 letters, digits, `-` and `.`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Bucket(String);
+pub(crate) struct Bucket(String);
 
 super::as_text!(Bucket);
-
-impl Bucket {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(in crate::config) fn known(text: &'static str) -> Self {
-        Self(text.to_owned())
-    }
-}
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,14 +43,11 @@ impl FromStr for Bucket {
         if good {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Refusal::new(
-                format!(
-                    "must be a bucket's name (3 to 63 letters, digits, - and ., a letter or digit \
-                     at both ends, no \"..\", no IP address), is {}",
-                    quoted(text)
-                ),
-                "write the bucket alone; what comes before the objects' names goes in remote.prefix",
-            ))
+            Err(Refusal::new(format!(
+                "must be a bucket's name (3 to 63 letters, digits, - and ., a letter or digit at \
+                 both ends, no \"..\", no IP address), is {}",
+                quoted(text)
+            )))
         }
     }
 }

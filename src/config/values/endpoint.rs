@@ -15,63 +15,19 @@ use crate::config::problem::{Refusal, quoted};
 /// `host`, `host:port`, either after `https://`, or after `http://` where the host is loopback.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Endpoint {
-    text: String,
-    host: Host,
-    port: Option<u16>,
-}
+pub(crate) struct Endpoint(String);
 
 super::as_text!(Endpoint);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Host {
+pub(super) enum Host {
     Name(String),
     V4(Ipv4Addr),
     V6(Ipv6Addr),
 }
 
-impl Endpoint {
-    /// The address as it was written, which is what rclone gets.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The host without scheme, port and brackets.
-    #[must_use]
-    pub fn host(&self) -> String {
-        match &self.host {
-            Host::Name(name) => name.clone(),
-            Host::V4(address) => address.to_string(),
-            Host::V6(address) => address.to_string(),
-        }
-    }
-
-    /// The port that is connected to: the one written, else 80 for `http://` and 443.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        let default = if self.is_plain() { 80 } else { 443 };
-        self.port.unwrap_or(default)
-    }
-
-    /// Whether the address is `http://`, and so loopback.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.text.starts_with("http://")
-    }
-
-    pub(in crate::config) fn known(host: &'static str) -> Self {
-        Self {
-            text: host.to_owned(),
-            host: Host::Name(host.to_owned()),
-            port: None,
-        }
-    }
-}
-
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(&self.0)
     }
 }
 
@@ -85,59 +41,34 @@ impl Host {
     }
 }
 
-const FORM: &str = "write it like \"s3.us-west-004.backblazeb2.com\" or \"https://host:port\"";
-
 impl FromStr for Endpoint {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
         if text.contains('@') {
-            return Err(Refusal::new(
-                "must not contain a user name or password",
-                "take them out; the keys come from the environment or env_file",
-            ));
+            return Err(Refusal::new("must not contain a user name or password"));
         }
+        let refuse = |rule: &str| Err(Refusal::new(format!("{rule}, is {}", quoted(text))));
         let (plain, authority) = match text.split_once("://") {
             None => (false, text),
             Some(("https", rest)) => (false, rest),
             Some(("http", rest)) => (true, rest),
-            Some(_) => {
-                return Err(Refusal::new(
-                    format!("must be https or a bare host, is {}", quoted(text)),
-                    FORM,
-                ));
-            }
+            Some(_) => return refuse("must be https or a bare host"),
         };
         if authority.contains(['/', '?', '#']) {
-            return Err(Refusal::new(
-                format!("must end after the host and port, is {}", quoted(text)),
-                "leave out what begins at the first \"/\", \"?\" or \"#\" after the host",
-            ));
+            return refuse("must end after the host and port");
         }
-        let Some((host, port)) = host_and_port(authority) else {
-            return Err(Refusal::new(
-                format!("must be a host with or without a port, is {}", quoted(text)),
-                FORM,
-            ));
+        let Some((host, _)) = host_and_port(authority) else {
+            return refuse("must be a host with or without a port");
         };
         if plain && !host.is_loopback() {
-            return Err(Refusal::new(
-                format!(
-                    "plain http is accepted for 127.0.0.0/8, [::1] and localhost alone, is {}",
-                    quoted(text)
-                ),
-                "write https:// in its place",
-            ));
+            return refuse("plain http is accepted for 127.0.0.0/8, [::1] and localhost alone");
         }
-        Ok(Self {
-            text: text.to_owned(),
-            host,
-            port,
-        })
+        Ok(Self(text.to_owned()))
     }
 }
 
-fn host_and_port(authority: &str) -> Option<(Host, Option<u16>)> {
+pub(super) fn host_and_port(authority: &str) -> Option<(Host, Option<u16>)> {
     let (host, rest) = match authority.strip_prefix('[') {
         Some(inner) => {
             let (address, rest) = inner.split_once(']')?;

@@ -9,23 +9,25 @@ mod bucket;
 mod endpoint;
 mod name;
 mod prefix;
+mod server;
+mod shrink;
 mod size;
 mod span;
-mod uuid;
 
 pub(crate) use bucket::Bucket;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use name::DatasetName;
 pub(crate) use prefix::Prefix;
+pub(crate) use server::Server;
+pub(crate) use shrink::ShrinkLimit;
 pub(crate) use size::ByteSize;
 pub(crate) use span::Span;
-pub(crate) use uuid::Uuid;
 
 /// Serde's two conversions for a type that has `FromStr` and `Display`.
 macro_rules! as_text {
     ($name:ident) => {
         impl TryFrom<String> for $name {
-            type Error = $crate::config::Refusal;
+            type Error = $crate::config::problem::Refusal;
             fn try_from(text: String) -> Result<Self, Self::Error> {
                 text.parse()
             }

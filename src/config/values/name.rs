@@ -16,19 +16,15 @@ const LIMIT: usize = 64;
 /// The name of a dataset: 1 to 64 of `a-z`, `0-9`, `_`, `-`, a letter or digit at both ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct DatasetName(String);
+pub(crate) struct DatasetName(String);
 
 super::as_text!(DatasetName);
 
 impl DatasetName {
     /// The name as text.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
-    }
-
-    pub(in crate::config) fn known(text: &'static str) -> Self {
-        Self(text.to_owned())
     }
 }
 
@@ -56,20 +52,17 @@ impl FromStr for DatasetName {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
         });
         if !plain || !end(bytes.first()) || !end(bytes.last()) || bytes.len() > LIMIT {
-            return Err(Refusal::new(
-                format!(
-                    "a dataset's name is 1 to {LIMIT} of a-z, 0-9, _ and -, with a letter or digit \
-                     at both ends, is {}",
-                    quoted(text)
-                ),
-                "it becomes the prefix <name>-<timestamp> in the bucket: choose a plain word",
-            ));
+            return Err(Refusal::new(format!(
+                "a dataset's name must be 1 to {LIMIT} of a-z, 0-9, _ and -, with a letter or \
+                 digit at both ends, is {}",
+                quoted(text)
+            )));
         }
         if text == "manifests" || text.starts_with("graphiti_export") {
-            return Err(Refusal::new(
-                format!("{} is taken in the bucket", quoted(text)),
-                "the manifests and the export's objects bear that name: choose another",
-            ));
+            return Err(Refusal::new(format!(
+                "{} is taken in the bucket by the manifests and the export",
+                quoted(text)
+            )));
         }
         Ok(Self(text.to_owned()))
     }

@@ -18,14 +18,14 @@ const LIMIT: usize = 256;
 /// A prefix in the bucket: empty, or path components each followed by `/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Prefix(String);
+pub(crate) struct Prefix(String);
 
 super::as_text!(Prefix);
 
 impl Prefix {
     /// The prefix as text: empty, or ending in `/`.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -43,45 +43,25 @@ impl FromStr for Prefix {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let refuse = |rule: &str, remedy: String| {
-            Err(Refusal::new(format!("{rule}, is {}", quoted(text)), remedy))
-        };
-        if let Some(bad) = text
+        let rule = if text
             .chars()
-            .find(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '"' | '\'' | '`'))
+            .any(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '"' | '\'' | '`'))
         {
-            let remedy = format!("leave out {}", quoted(&bad.to_string()));
-            return refuse(
-                "must be printable ASCII without spaces, quotes and backslashes",
-                remedy,
-            );
-        }
-        if text.len() > LIMIT {
-            return refuse(
-                &format!("must be at most {LIMIT} bytes long"),
-                "shorten it".to_owned(),
-            );
-        }
-        let Some(inner) = text.strip_suffix('/') else {
-            return refuse(
-                "must be empty or end in \"/\"",
-                format!("write {}", quoted(&format!("{text}/"))),
-            );
+            "must be printable ASCII without spaces, quotes and backslashes"
+        } else if text.len() > LIMIT {
+            "must be at most 256 bytes long"
+        } else if let Some(inner) = text.strip_suffix('/') {
+            let mut parts = inner.split('/');
+            if parts.clone().any(|part| matches!(part, "" | "." | "..")) {
+                "must have no empty, \".\" or \"..\" component and no leading \"/\""
+            } else if parts.any(|part| part == "manifests" || ends_like_a_timestamp(part)) {
+                "must not be inside a backup or among the manifests"
+            } else {
+                return Ok(Self(text.to_owned()));
+            }
+        } else {
+            "must be empty or end in \"/\""
         };
-        for component in inner.split('/') {
-            if matches!(component, "" | "." | "..") {
-                return refuse(
-                    "must have no empty, \".\" or \"..\" component and no leading \"/\"",
-                    "write it like \"host/\"".to_owned(),
-                );
-            }
-            if component == "manifests" || ends_like_a_timestamp(component) {
-                return refuse(
-                    "must not lie inside a backup or among the manifests",
-                    format!("rename the component {}", quoted(component)),
-                );
-            }
-        }
-        Ok(Self(text.to_owned()))
+        Err(Refusal::new(format!("{rule}, is {}", quoted(text))))
     }
 }

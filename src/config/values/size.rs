@@ -19,38 +19,15 @@ const LIMIT: u64 = 1 << 40;
 /// A size of 1 byte to 1024 GiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ByteSize(NonZeroU64);
+pub(crate) struct ByteSize(NonZeroU64);
 
 super::as_text!(ByteSize);
 
 impl ByteSize {
     /// The size in bytes.
     #[must_use]
-    pub const fn bytes(self) -> u64 {
+    pub(crate) const fn bytes(self) -> u64 {
         self.0.get()
-    }
-
-    pub(in crate::config) const fn mebibytes(count: u16) -> Self {
-        match NonZeroU64::new((count as u64) << 20) {
-            Some(bytes) => Self(bytes),
-            None => Self(NonZeroU64::MIN),
-        }
-    }
-}
-
-impl TryFrom<u64> for ByteSize {
-    type Error = Refusal;
-
-    fn try_from(bytes: u64) -> Result<Self, Refusal> {
-        NonZeroU64::new(bytes)
-            .filter(|bytes| bytes.get() <= LIMIT)
-            .map(Self)
-            .ok_or_else(|| {
-                Refusal::new(
-                    format!("must be between 1 byte and 1024G, is {bytes}"),
-                    "write it like \"256M\"",
-                )
-            })
     }
 }
 
@@ -80,15 +57,14 @@ impl FromStr for ByteSize {
             .all(|byte| byte.is_ascii_digit())
             .then(|| digits.parse::<u64>().ok()?.checked_mul(unit))
             .flatten()
-            .and_then(|bytes| Self::try_from(bytes).ok())
+            .and_then(NonZeroU64::new)
+            .filter(|bytes| bytes.get() <= LIMIT)
+            .map(Self)
             .ok_or_else(|| {
-                Refusal::new(
-                    format!(
-                        "must be a size between 1 byte and 1024G, a whole number with K, M or G, is {}",
-                        quoted(text)
-                    ),
-                    "write it like \"256M\"",
-                )
+                Refusal::new(format!(
+                    "must be a size from 1 byte to 1024G, a whole number with K, M or G, is {}",
+                    quoted(text)
+                ))
             })
     }
 }
