@@ -27,7 +27,7 @@ pub(super) fn prune(host: &Host, args: &Prune, now: Timestamp) -> Exit {
         );
         return Exit::Usage;
     }
-    let (checks, ready) = preflight::prepare(host);
+    let (checks, ready) = preflight::prepare(host, false);
     let Some(ready) = ready else {
         complain(&checks);
         return Exit::Unmet;

@@ -16,7 +16,7 @@ use crate::report::Report;
 use crate::timestamp::Timestamp;
 
 pub(super) fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Exit {
-    let prepare = || preflight::prepare(host);
+    let prepare = || preflight::prepare(host, false);
     let prepared = match args.dry_run {
         true => Ok(prepare()),
         // Where no thread can be had, a panic is how it shows; the verdict is this run's all the same.

@@ -135,13 +135,14 @@ pub(crate) fn delete_in(
     ))
 }
 
-/// The version, asked with the operator's arguments: an older rclone refuses some.
+/// The version, with the configured bandwidth and flags: rclone refuses what it does not understand, offline.
 ///
 /// # Errors
 /// Where no shell state can be had.
 pub(crate) fn version(rclone: &Path, remote: &Remote) -> Result<Command> {
     let sh = Shell::new()?;
-    Ok(cmd!(sh, "{rclone} version").args(&remote.extra_args).into())
+    let cmd = limited(cmd!(sh, "{rclone} version"), remote);
+    Ok(finish(cmd, remote))
 }
 
 /// Deletes all below a prefix.
