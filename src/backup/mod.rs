@@ -131,8 +131,7 @@ impl Run<'_> {
         let examined: Vec<_> = self
             .host
             .config
-            .datasets
-            .iter()
+            .enabled()
             .map(|(name, dataset)| {
                 let found = snapshot
                     .still_there()

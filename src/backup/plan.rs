@@ -115,8 +115,7 @@ impl Plan {
             all,
         );
         let counted: Vec<_> = config
-            .datasets
-            .iter()
+            .enabled()
             .map(|(name, dataset)| (name, dataset, count(&config.subvolume.join(&dataset.path))))
             .collect();
         let share = MemoryBudget::among(

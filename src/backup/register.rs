@@ -281,7 +281,7 @@ pub(crate) fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(
 /// What is asked beside the manifests: whatever stands where this run's objects would go, and the exports.
 pub(super) fn patterns(run: &Run<'_>) -> Vec<String> {
     let remote = &run.host.config.remote;
-    let names = run.host.config.datasets.keys();
+    let names = run.host.config.enabled().map(|(name, _)| name);
     let prefixes = names.map(|name| names::dataset_prefix(&remote.prefix, name, run.timestamp));
     let mut patterns: Vec<String> = prefixes
         .map(|prefix| format!("/{}/**", literal(&prefix)))
@@ -369,7 +369,7 @@ impl BucketState {
 /// One attempt: the snapshot waits for it, and after that it is tried again.
 fn put_mark(run: &Run<'_>, mark: Mark) -> Result<(), String> {
     let remote = &run.host.config.remote;
-    let names = run.host.config.datasets.keys();
+    let names = run.host.config.enabled().map(|(name, _)| name);
     let prefixes = names
         .map(|name| names::dataset_prefix(&remote.prefix, name, run.timestamp))
         .collect();
