@@ -220,5 +220,5 @@ fn a_day() -> Option<Span> {
 }
 
 fn half() -> Option<ShrinkLimit> {
-    ShrinkLimit::from_percent(50)
+    Some(ShrinkLimit::HALF)
 }

@@ -6,8 +6,9 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, Error};
 
+use super::Config;
+use super::places::{self, Clash};
 use super::problem::{Problem, Problems, quoted, remedy};
-use super::{Config, places};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -46,7 +47,7 @@ fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
                 // What stands in for a refused key is not compared.
                 if problems.is_empty() {
                     let clashes = places::clashes(&config).into_iter();
-                    problems.extend(clashes.map(|clash| clash.at(text, &file)));
+                    problems.extend(clashes.map(|clash| clashing(text, &file, &clash)));
                 }
                 return Some(config);
             }
@@ -153,10 +154,22 @@ fn remove(table: &mut DeTable<'_>, steps: &[String]) -> bool {
     }
 }
 
-/// Where a key stands in the file, in bytes.
-pub(super) fn offset(table: &DeTable<'_>, steps: &[&str]) -> Option<usize> {
-    let (first, rest) = steps.split_first()?;
-    let value = table.get(*first)?;
+/// Of the keys that clash, the one that is last in the file is reported: it is probably the newest.
+fn clashing(text: &str, file: &DeTable<'_>, clash: &Clash) -> Problem {
+    let place = |key: &&String| offset(file, key);
+    let key = clash.keys.iter().max_by_key(place);
+    let line = key
+        .as_ref()
+        .and_then(place)
+        .map(|offset| line(text, offset));
+    let key = key.cloned().unwrap_or_default();
+    Problem::new(key, line, &clash.what, clash.remedy)
+}
+
+/// Where a key is in the file, in bytes.
+fn offset(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+    let value = table.get(first)?;
     match value.get_ref() {
         _ if rest.is_empty() => Some(value.span().start),
         DeValue::Table(inner) => offset(inner, rest),
@@ -165,13 +178,13 @@ pub(super) fn offset(table: &DeTable<'_>, steps: &[&str]) -> Option<usize> {
 }
 
 /// Counted from 1.
-pub(super) fn line(text: &str, offset: usize) -> usize {
+fn line(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     1 + before.filter(|byte| **byte == b'\n').count()
 }
 
 /// The path of a key as TOML writes it.
-pub(super) fn shown(steps: &[&str]) -> String {
+fn shown(steps: &[&str]) -> String {
     let bare = |step: &str| {
         (1..=80).contains(&step.len())
             && step

@@ -5,135 +5,102 @@
 
 use std::path::Path;
 
-use toml::de::DeTable;
+use super::Config;
+use super::problem::quoted;
 
-use super::problem::{Problem, quoted};
-use super::{Config, parse};
-
-/// A rule that two values violate together.
-pub(super) struct Clash<'a> {
-    /// The paths of both keys. The one that stands later in the file is reported; it is probably the newer one.
-    keys: Vec<Vec<&'a str>>,
-    what: String,
-    remedy: &'static str,
+/// A rule that the values of some keys violate together.
+pub(super) struct Clash {
+    pub keys: Vec<String>,
+    pub what: String,
+    pub remedy: &'static str,
 }
 
-impl Clash<'_> {
-    pub(super) fn at(self, text: &str, file: &DeTable<'_>) -> Problem {
-        let offset = |steps: &Vec<&str>| parse::offset(file, steps);
-        let line = |steps: &Vec<&str>| offset(steps).map(|offset| parse::line(text, offset));
-        let steps = self.keys.iter().max_by_key(|steps| offset(steps));
-        let key = steps.map(|steps| parse::shown(steps));
-        Problem::new(
-            key.unwrap_or_default(),
-            steps.and_then(line),
-            &self.what,
-            self.remedy,
-        )
-    }
-}
-
-pub(super) fn clashes(config: &Config) -> Vec<Clash<'_>> {
+pub(super) fn clashes(config: &Config) -> Vec<Clash> {
     let mut found = Vec::new();
     if config.enabled().next().is_none() {
         found.push(Clash {
-            keys: vec![vec!["datasets"]],
+            keys: vec!["datasets".to_owned()],
             what: "no dataset is enabled".to_owned(),
             remedy: "set enable = true in one of them, or add one",
         });
     }
-    directories(config, &mut found);
+    let enabled = config.enabled();
+    let datasets: Vec<(String, &Path)> = enabled
+        .map(|(name, dataset)| (format!("datasets.{name}.path"), dataset.path.as_path()))
+        .collect();
+    if let Ok(below) = config.snapshot_dir.strip_prefix(&config.subvolume) {
+        directories(config, below, &datasets, &mut found);
+    }
+    // Otherwise the same files would be stored twice, under two verdicts.
+    for (index, (key, path)) in datasets.iter().enumerate() {
+        for (other, earlier) in datasets[..index]
+            .iter()
+            .filter(|(_, earlier)| overlap(path, earlier))
+        {
+            let (path, earlier) = (shown(path), shown(earlier));
+            found.push(Clash {
+                keys: vec![other.clone(), key.clone()],
+                what: format!(
+                    "{other} ({earlier}) and {key} ({path}) must not contain one another"
+                ),
+                remedy: "keep one dataset for each directory; enable = false disables one",
+            });
+        }
+    }
     files(config, &mut found);
-    nested(config, &mut found);
     found
 }
 
-fn directories<'a>(config: &'a Config, found: &mut Vec<Clash<'a>>) {
-    let Ok(below) = config.snapshot_dir.strip_prefix(&config.subvolume) else {
-        return;
-    };
+/// `below` is the snapshot directory's place in the subvolume.
+fn directories(
+    config: &Config,
+    below: &Path,
+    datasets: &[(String, &Path)],
+    found: &mut Vec<Clash>,
+) {
+    let snapshot_dir = shown(&config.snapshot_dir);
+    let keys = ["subvolume", "snapshot_dir"].map(str::to_owned).to_vec();
     if below.as_os_str().is_empty() {
         found.push(Clash {
-            keys: vec![vec!["subvolume"], vec!["snapshot_dir"]],
-            what: format!(
-                "subvolume and snapshot_dir must differ, both are {}",
-                shown(&config.subvolume)
-            ),
+            keys,
+            what: format!("subvolume and snapshot_dir must differ, both are {snapshot_dir}"),
             remedy: "name another directory of the same file system, like \"/.snapshots\"",
         });
         return;
     }
-    for (name, dataset) in config.enabled() {
-        if related(&dataset.path, below).is_some() {
-            found.push(Clash {
-                keys: vec![
-                    vec!["subvolume"],
-                    vec!["snapshot_dir"],
-                    vec!["datasets", name.as_str(), "path"],
-                ],
-                what: format!(
-                    "the dataset {name} ({}) and snapshot_dir ({}) must not contain one another",
-                    shown(&config.subvolume.join(&dataset.path)),
-                    shown(&config.snapshot_dir)
-                ),
-                remedy: "a snapshot would hold snapshots: name another directory",
-            });
-        }
+    for (key, path) in datasets.iter().filter(|(_, path)| overlap(path, below)) {
+        let path = shown(&config.subvolume.join(path));
+        found.push(Clash {
+            keys: keys.iter().chain([key]).cloned().collect(),
+            what: format!(
+                "{key} ({path}) and snapshot_dir ({snapshot_dir}) must not contain one another"
+            ),
+            remedy: "a snapshot would hold snapshots: name another directory",
+        });
     }
 }
 
 /// The files that are read or written are different ones: a state file over the credentials would destroy them.
-fn files<'a>(config: &'a Config, found: &mut Vec<Clash<'a>>) {
+fn files(config: &Config, found: &mut Vec<Clash>) {
     let files = [
-        (vec!["env_file"], Some(&config.env_file)),
-        (
-            vec!["report", "state_file"],
-            Some(&config.report.state_file),
-        ),
-        (vec!["report", "textfile"], config.report.textfile.as_ref()),
+        ("env_file", Some(&config.env_file)),
+        ("report.state_file", Some(&config.report.state_file)),
+        ("report.textfile", config.report.textfile.as_ref()),
     ];
     for (index, (key, path)) in files.iter().enumerate() {
         for (other, _) in files[..index].iter().filter(|(_, other)| other == path) {
-            let Some(path) = path else { continue };
+            let path = path.map(|path| shown(path)).unwrap_or_default();
             found.push(Clash {
-                keys: vec![other.clone(), key.clone()],
-                what: format!("must be a file of its own, {} has two uses", shown(path)),
+                keys: vec![(*other).to_owned(), (*key).to_owned()],
+                what: format!("must be a file of its own, {path} has two uses"),
                 remedy: "name another file",
             });
         }
     }
 }
 
-/// Otherwise the same files would be stored twice, under two verdicts.
-fn nested<'a>(config: &'a Config, found: &mut Vec<Clash<'a>>) {
-    for (index, (name, dataset)) in config.enabled().enumerate() {
-        for (other, earlier) in config.enabled().take(index) {
-            let Some(relation) = related(&dataset.path, &earlier.path) else {
-                continue;
-            };
-            found.push(Clash {
-                keys: vec![
-                    vec!["datasets", other.as_str(), "path"],
-                    vec!["datasets", name.as_str(), "path"],
-                ],
-                what: format!(
-                    "datasets.{name}.path ({}) {relation} datasets.{other}.path ({})",
-                    shown(&dataset.path),
-                    shown(&earlier.path)
-                ),
-                remedy: "keep one dataset for each directory; enable = false disables one",
-            });
-        }
-    }
-}
-
-fn related(path: &Path, other: &Path) -> Option<&'static str> {
-    match (path.starts_with(other), other.starts_with(path)) {
-        (true, true) => Some("is the same as"),
-        (true, false) => Some("is in"),
-        (false, true) => Some("contains"),
-        (false, false) => None,
-    }
+fn overlap(path: &Path, other: &Path) -> bool {
+    path.starts_with(other) || other.starts_with(path)
 }
 
 fn shown(path: &Path) -> String {

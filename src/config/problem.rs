@@ -22,6 +22,11 @@ impl Refusal {
     }
 }
 
+/// A rule and the value that violates it.
+pub(super) fn refuse<T>(rule: &str, value: &str) -> Result<T, Refusal> {
+    Err(Refusal::new(format!("{rule}, is {}", quoted(value))))
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -104,7 +104,7 @@ fn a_dataset_is_merged_into_the_defaults_key_by_key() {
     let notes = &config.datasets[&"notes".parse().unwrap()];
     assert_eq!(notes.format, Format::Redis);
     assert_eq!(notes.max_data_age, Span::from_secs(86_400));
-    assert_eq!(notes.max_shrink, ShrinkLimit::from_percent(50));
+    assert_eq!(notes.max_shrink, Some(ShrinkLimit::HALF));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn dataset() -> impl Strategy<Value = Dataset> {
         proptest::option::of(span()),
         prop_oneof![Just(Vec::new()), command("--dir={dir}")],
         proptest::option::of(
-            (1_u8..100).prop_map(|limit| ShrinkLimit::from_percent(limit).unwrap()),
+            (1_u8..100).prop_map(|limit| format!("{limit}%").parse::<ShrinkLimit>().unwrap()),
         ),
         proptest::option::of(prop_oneof![Just("[::1]:1"), Just("unix:/a b")]),
         any::<bool>(),

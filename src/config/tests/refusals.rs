@@ -93,7 +93,7 @@ fn each_mistake_is_reported_with_its_key_its_line_and_the_way_out() {
         ("[remote]\nprefix = \"a\"", "remote.prefix@2", &["end in \"/\"", "\"host1/\""]),
         ("[remote]\nprefix = \"/a/\"", "remote.prefix@2", &["no leading \"/\""]),
         ("[remote]\nextra_args = [\n\"--transfers=8\",\n\"--rc\"]", "remote.extra_args@2", &["--rc is not among"]),
-        ("[remote]\nextra_args = [\"--transfers\", \"8\"]", "remote.extra_args@2", &["has no value", "--flag=value"]),
+        ("[remote]\nextra_args = [\"--transfers\", \"8\"]", "remote.extra_args@2", &["--transfers needs a value", "--flag=value"]),
         ("former_subvolume_uuids = [\"x\"]", "former_subvolume_uuids@1", &["btrfs subvolume show"]),
         ("former_subvolume_uuids = [\"00000000-0000-0000-0000-000000000000\"]", "former_subvolume_uuids@1", &["nil"]),
         // TOML itself.
@@ -190,6 +190,10 @@ fn places_that_coincide_or_contain_one_another_are_refused() {
         (
             snapshots("/persist/s/t") + &dataset("a", "s"),
             &["datasets.a.path@4"],
+        ),
+        (
+            snapshots("/persist/containers/valkey") + &dataset("a", "a"),
+            &["snapshot_dir@1"],
         ),
         // Fine: beside, and both below one mount.
         (snapshots("/persist/.snapshots"), &[]),
