@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Restore into a scratch directory and run each dataset's check command on it
     Drill(Drill),
-    /// Print the effective configuration, or everything that is wrong with it
+    /// Print the effective configuration, or what is wrong with it
     Config(Json),
     /// Print completions for a shell, for packagers
     Completions {
