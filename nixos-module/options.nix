@@ -71,6 +71,7 @@ let
     };
 
   dataset = table {
+    enable = option types.bool true "Whether it is stored; false: it is only known.";
     path = mkOption {
       type = types.str;
       example = "containers/falkordb";
@@ -87,10 +88,17 @@ let
         inspected before they count as stored) or `files` (anything, not inspected).
       '';
     };
-    max_data_age = option (types.nullOr types.str) null ''
-      The age of the data beyond which the verdict warns that the server has not saved, such as
-      `24h`; null: it never does.
+    max_data_age = option types.str "24h" ''
+      The age of the data beyond which the verdict warns that the server has not saved; `off`: it
+      never does.
     '';
+    max_shrink = option types.str "50%" "How much smaller the data may become; `off`: any.";
+    server =
+      option (types.nullOr types.str) null
+        "The server that saves there: `host:port` or `unix:/path`.";
+    server_password_variable =
+      option (types.nullOr types.str) null
+        "The environment variable with the server's password.";
     check = option (types.nullOr (types.listOf types.str)) null ''
       A command that proves a restored copy, `{dir}` standing for its directory; for
       {option}`services.opencode-backup.drill.enable`.
@@ -251,6 +259,8 @@ in
           description = "Where the keys are, if the environment has neither: for a person at the shell.";
         };
 
+        save_timeout = option types.str "5m" "For saves by all servers together.";
+
         datasets = mkOption {
           type = types.attrsOf dataset;
           default = {
@@ -266,8 +276,8 @@ in
             };
           };
           description = ''
-            What is stored, by name; the prefix in the bucket is `<name>-<timestamp>`. Defining one
-            replaces the default ones.
+            What is stored, by name; the prefix in the bucket is `<name>-<timestamp>`. The two default
+            ones exist in any case; `enable = false` disables one.
           '';
         };
 
@@ -282,7 +292,7 @@ in
             option types.bool true
               "Whether unchanged files are copied on the server instead of being sent.";
           bandwidth =
-            option (types.nullOr types.str) null
+            option types.str ""
               "rclone's `--bwlimit`, such as `08:00,1M 23:00,off`; for each dataset's rclone, and those go side by side.";
           memory = option types.str "256M" "For all rclones together; decides how much goes at once.";
           extra_args = option (types.listOf types.str) [ ] "Further rclone flags, from an allow-list.";
@@ -310,13 +320,29 @@ in
         retention = option (table {
           days = option types.ints.positive 30 "Older snapshots go.";
           min_keep = option types.ints.positive 4 "So many of the newest stay whatever their age.";
-          remote_days =
-            option (types.nullOr types.ints.positive) null
-              "The same for the bucket; null: it is never pruned.";
-          remote_min_keep =
-            option types.ints.positive 4
-              "So many of the newest backups stay in the bucket whatever their age.";
+          remote = option (types.nullOr (table {
+            days = option types.ints.positive 30 "Older backups go from the bucket.";
+            daily = option types.ints.unsigned 60 "The newest of each of so many days stays.";
+            weekly = option types.ints.unsigned 26 "The same for weeks.";
+            monthly = option types.ints.unsigned 24 "The same for months.";
+            yearly = option types.ints.unsigned 10 "The same for years.";
+            min_keep = option types.ints.positive 4 "So many of the newest stay whatever their age.";
+          })) null "The same for the bucket; null: it is never pruned.";
         }) { } "How long snapshots and backups are kept.";
+
+        restore = option (table {
+          stop = option (types.listOf types.str) [
+            "systemctl"
+            "stop"
+            "opencode-memory-pod.service"
+          ] "What stops the service before a restore in place.";
+          start = option (types.listOf types.str) [
+            "systemctl"
+            "start"
+            "opencode-memory-pod.service"
+          ] "What starts it again.";
+          timeout = option types.str "5m" "When either is stopped.";
+        }) { } "How a restore in place stops and starts the service.";
 
         report = option (table {
           state_file = option types.str "/var/lib/opencode-backup/last-run.json" "The last run's verdict.";

@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Restore into a scratch directory and run each dataset's check command on it
     Drill(Drill),
-    /// Print the effective configuration, or everything that is wrong with it
+    /// Print the effective configuration, or what is wrong with it
     Config(Json),
     /// Print completions for a shell, for packagers
     Completions {
@@ -87,7 +87,7 @@ pub(crate) struct Run {
 /// `check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Prove that the credentials can list, write and read (and delete, where remote_days is set)
+    /// Prove that the credentials can list, write and read (and delete, where [retention.remote] is set)
     #[arg(long)]
     pub remote: bool,
     /// How it is printed
@@ -149,7 +149,7 @@ pub(crate) struct Prune {
     /// Show what would go, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The bucket, too; needs retention.remote_days
+    /// The bucket, too; needs [retention.remote]
     #[arg(long)]
     pub remote: bool,
     /// First take over writable snapshots of our name and subvolume, which an older script left

@@ -161,8 +161,8 @@ impl Run<'_> {
             let scanned = scan::examine(&snapshot.path, &config.subvolume, &mounts, dataset);
             Ok(scanned.map_err(anyhow::Error::from)?)
         };
-        let datasets = config.datasets.iter();
-        datasets
+        config
+            .enabled()
             .map(|(name, dataset)| (name, dataset, scan(dataset)))
             .collect()
     }

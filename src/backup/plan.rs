@@ -136,8 +136,7 @@ impl Plan {
         let (config, rclone) = (&run.host.config, &run.ready.rclone);
         let (program, remote, timestamp) = (&rclone.program, &rclone.remote, run.timestamp);
         let counted: Vec<_> = config
-            .datasets
-            .iter()
+            .enabled()
             .map(|(name, dataset)| (name, dataset, count(&config.subvolume.join(&dataset.path))))
             .collect();
         let share = MemoryBudget::among(

@@ -214,7 +214,7 @@ pub(crate) fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(
 /// Selects whatever stands where this run's objects would go, and the exports.
 pub(super) fn patterns(run: &Run<'_>) -> Vec<String> {
     let remote = &run.host.config.remote;
-    let names = run.host.config.datasets.keys();
+    let names = run.host.config.enabled().map(|(name, _)| name);
     let prefixes = names.map(|name| names::dataset_prefix(&remote.prefix, name, run.timestamp));
     let mut patterns: Vec<String> = prefixes
         .map(|prefix| format!("/{}/**", literal(&prefix)))
@@ -287,7 +287,7 @@ fn state(run: &Run<'_>, existing: Answer, ours: Option<Mark>) -> Result<BucketSt
 /// One attempt: the snapshot waits for it, and after the snapshot it is tried again.
 fn put_mark(run: &Run<'_>, mark: Mark) -> Result<()> {
     let remote = &run.host.config.remote;
-    let names = run.host.config.datasets.keys();
+    let names = run.host.config.enabled().map(|(name, _)| name);
     let prefixes = names
         .map(|name| names::dataset_prefix(&remote.prefix, name, run.timestamp))
         .collect();

@@ -9,8 +9,8 @@ use crate::preflight::{self, Check, State, remote};
 use crate::timestamp::Timestamp;
 
 pub(super) fn check(host: &Host, args: &Args, now: Timestamp) -> Result<Exit, Failure> {
-    let (mut checks, _) = preflight::prepare(host);
-    for (name, dataset) in &host.config.datasets {
+    let (mut checks, _) = preflight::prepare(host, true);
+    for (name, dataset) in host.config.enabled() {
         let problems = unsnapshotable(&host.config.subvolume, dataset);
         checks.extend((!problems.is_empty()).then(|| {
             Check::warning(
@@ -20,11 +20,10 @@ pub(super) fn check(host: &Host, args: &Args, now: Timestamp) -> Result<Exit, Fa
             )
         }));
     }
-    if let Ok(rclone) = preflight::rclone(host) {
-        checks.push(remote::version(host, &rclone));
-        if args.remote {
-            checks.extend(remote::prove(host, &rclone, now));
-        }
+    if args.remote
+        && let Ok(rclone) = preflight::rclone(host)
+    {
+        checks.extend(remote::prove(host, &rclone, now));
     }
     host.interrupt.check()?;
     let is_unmet = checks.iter().any(|check| check.state == State::Unmet);

@@ -11,16 +11,17 @@ use crate::ui::counted;
 
 pub(super) fn show(json: &Json, config: &Config) -> Result<Exit, Failure> {
     if json.json {
-        return print_json(Exit::Done, &config.to_json());
+        return print_json(Exit::Done, config);
     }
     let source = match &config.source {
         Some(source) => format!("# from {}", source.display()),
         None => "# the built-in defaults".to_owned(),
     };
-    print(
-        Exit::Done,
-        &format!("{source}\n{}", config.to_toml().trim_end()),
-    )
+    let text = toml::to_string(config).map_err(|problem| {
+        let what = format!("the configuration could not be written as TOML: {problem}");
+        Failure::new(Exit::Unexpected, what)
+    })?;
+    print(Exit::Done, &format!("{source}\n{}", text.trim_end()))
 }
 
 /// Reports a configuration that is refused; a run that ends so has a verdict, too.
@@ -31,7 +32,7 @@ pub(super) fn refuse(cli: &Cli, run: Option<Timestamp>, problems: &Problems) -> 
         messages: problems.to_string().lines().map(str::to_owned).collect(),
     };
     if matches!(&cli.command, Command::Config(Json { json: true }))
-        && let Err(unprinted) = print_json(Exit::Usage, &problems.to_json())
+        && let Err(unprinted) = print_json(Exit::Usage, problems)
     {
         return unprinted;
     }

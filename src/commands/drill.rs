@@ -107,7 +107,7 @@ fn rehearse(
         .iter()
         .map(|part| examine(host, rclone, part, &destination.path.join(&part.name)))
         .collect();
-    for (name, dataset) in &host.config.datasets {
+    for (name, dataset) in host.config.enabled() {
         let stored = parts.iter().any(|part| part.name == name.as_str());
         if !stored && !dataset.check.is_empty() {
             results.push(Drilled {

@@ -23,10 +23,10 @@ pub(super) fn prune(host: &Host, args: &Prune, now: Timestamp) -> Result<Exit, F
     if args.remote && Policy::remote(host.config.retention).is_none() {
         return Err(Failure::new(
             Exit::Usage,
-            "--remote needs retention.remote_days, which is not set: the bucket is never pruned without it, and nothing was done",
+            "--remote needs [retention.remote], which is not configured: without it the bucket is never pruned, and nothing was done",
         ));
     }
-    let (checks, ready) = preflight::prepare(host);
+    let (checks, ready) = preflight::prepare(host, false);
     let ready = ready.ok_or_else(|| unmet(&checks))?;
     let _lock = match lock::exclusive(&host.config.snapshot_dir) {
         Ok(lock) => lock,

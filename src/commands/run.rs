@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::timestamp::Timestamp;
 
 pub(super) fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Result<Exit, Failure> {
-    let (checks, ready) = preflight::prepare(host);
+    let (checks, ready) = preflight::prepare(host, false);
     match ready {
         None if args.dry_run => Err(unmet(&checks)),
         Some(ready) if args.dry_run => dry_run(host, args, &ready, timestamp),

@@ -1,15 +1,14 @@
-//! Which file is read: `--config`, else the environment's, else the usual one.
+//! Which file is read: the one that `--config` names, else the environment's, else the default one.
 //!
-//! Only the usual one may be absent. A file that somebody named and that is not there would
-//! otherwise turn into the defaults in silence, and a backup of the wrong host into a good one.
-//! For the same reason a dangling link in the usual place counts as a file that cannot be read.
+//! Only the default file may be absent. If a named file that is absent meant the defaults, a backup of the wrong
+//! directories would look good. For the same reason a dangling link is a file that cannot be read.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::problem::{Problem, Problems};
-use super::{Config, DEFAULT_PATH, PATH_VARIABLE};
+use super::{Config, DEFAULT_PATH};
 use crate::small_file;
 
 /// The largest file that is read, in bytes.
@@ -33,52 +32,45 @@ pub(super) fn load_or(
     usual: &Path,
 ) -> Result<Config, Problems> {
     let variable = variable.filter(|path| !path.is_empty()).map(Path::new);
-    let (path, named_by) = match (flag, variable) {
-        (Some(path), _) => (path, Some("--config")),
-        (None, Some(path)) => (path, Some(PATH_VARIABLE)),
-        (None, None) => (usual, None),
-    };
+    let named = flag.or(variable);
+    let path = named.unwrap_or(usual);
     let absent =
         || std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
-    if named_by.is_none() && absent() {
-        return Ok(Config::default());
+    if named.is_none() && absent() {
+        return Config::parse("", None);
     }
-    let problem = |line, what: String, remedy: &str| Problems {
+    let problem = |line, what: &str, remedy| Problems {
         source: Some(path.to_owned()),
-        list: vec![Problem {
-            key: String::new(),
-            line,
-            what,
-            remedy: remedy.to_owned(),
-        }],
+        list: vec![Problem::new(String::new(), line, what, remedy)],
     };
     // One byte more than is accepted.
     let bytes = small_file::read(path, LIMIT + 1).map_err(|error| {
-        let what = format!("cannot be read: {error}");
-        let remedy = match (error.kind(), named_by) {
-            (ErrorKind::NotFound, Some(named_by)) => {
-                format!("{named_by} names it: create it or name another")
+        let remedy = match (error.kind(), flag, variable) {
+            (ErrorKind::NotFound, Some(_), _) => "--config names it: create it or name another one",
+            (ErrorKind::NotFound, None, Some(_)) => {
+                "OPENCODE_BACKUP_CONFIG names it: create it or name another one"
             }
-            (ErrorKind::NotFound, None) => "it is a link to nothing: mend or remove it".to_owned(),
-            (ErrorKind::PermissionDenied, _) => "let the user of this process read it".to_owned(),
-            _ => "name a regular file".to_owned(),
+            (ErrorKind::NotFound, None, None) => {
+                "it is a link to a file that is absent: correct or remove it"
+            }
+            (ErrorKind::PermissionDenied, ..) => "let the user of this process read it",
+            _ => "name a regular file",
         };
-        problem(None, what, &remedy)
+        problem(None, &format!("cannot be read: {error}"), remedy)
     })?;
     if bytes.len() as u64 > LIMIT {
-        let what = "is larger than 1 MiB".to_owned();
         return Err(problem(
             None,
-            what,
-            "no configuration is: is it the right file?",
+            "is larger than 1 MiB",
+            "is it the right file?",
         ));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Config::parse(&text, path),
+        Ok(text) => Config::parse(&text, Some(path)),
         Err(error) => {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-            let what = "not valid TOML: the text is not UTF-8".to_owned();
+            let what = "not valid TOML: the text is not UTF-8";
             Err(problem(Some(line), what, "save it as UTF-8"))
         }
     }

@@ -1,30 +1,14 @@
-//! The configuration: one TOML file, whose defaults are the values of the host it was made for.
+//! The configuration: one TOML file over built-in defaults.
 //!
-//! Text becomes types here and nowhere else: a retention that keeps nothing, a dataset name with
-//! a slash, an endpoint in clear over the network cannot be expressed beyond this module. It
-//! needs no host and touches nothing but the file, so that a package build can check one, and it
-//! reports everything that is wrong at once, by key and line: the next timer run is six hours
-//! away, and nobody wants to learn of the second mistake then.
-//!
-//! `load` finds the file, `parse` reads it through `reader` and `fields` (lines and types), `values` and its
-//! neighbours (what a single value may be) and `rules` (what holds between them); `render` prints
-//! the result.
+//! The types below are the file's format, for reading and for printing. A value that violates a rule is refused when
+//! the file is read, so no other module checks it again. Reading needs no host: a package build can check a file.
 
-mod bandwidth;
-mod commands;
-mod datasets;
 mod extra_args;
-mod fields;
-mod flags;
 mod load;
 mod parse;
-mod paths;
+mod places;
 mod problem;
-mod reader;
-mod render;
 mod rules;
-mod schema;
-mod suggest;
 mod values;
 
 #[cfg(test)]
@@ -33,210 +17,208 @@ mod tests;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-pub(crate) use problem::{Problems, Refusal};
-pub(crate) use values::{Bucket, ByteSize, DatasetName, Endpoint, Prefix, Span, Uuid};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-/// Where the configuration is read from unless something else is named.
+pub(crate) use extra_args::ExtraArg;
+pub(crate) use problem::Problems;
+pub(crate) use values::{
+    Bucket, ByteSize, DatasetName, Endpoint, Prefix, Server, ShrinkLimit, Span,
+};
+
+/// The file that is read unless another one is named.
 pub(crate) const DEFAULT_PATH: &str = "/etc/opencode-backup/config.toml";
 
-/// The environment variable that names another file; `--config` goes before it.
+/// The environment variable that names another file; `--config` has priority over it.
 pub(crate) const PATH_VARIABLE: &str = "OPENCODE_BACKUP_CONFIG";
 
-/// Everything that can be configured, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The file that was read; `None` where the defaults hold because there is none.
+    /// The file that was read; `None`: there is none, and the defaults hold.
+    #[serde(skip)]
     pub source: Option<PathBuf>,
-    /// The Btrfs subvolume that is snapshotted; its last component is the snapshots' name.
+    /// The Btrfs subvolume of which snapshots are made; its last component is the prefix of their names.
+    #[serde(deserialize_with = "rules::absolute")]
     pub subvolume: PathBuf,
-    /// Where the snapshots go; absolute, not the subvolume itself.
+    #[serde(deserialize_with = "rules::absolute")]
     pub snapshot_dir: PathBuf,
-    /// UUIDs that the subvolume had before it was itself restored; its snapshots stay ours.
+    /// UUIDs that the subvolume had before it was restored; its older snapshots stay ours.
+    #[serde(deserialize_with = "rules::uuids")]
     pub former_subvolume_uuids: Vec<Uuid>,
-    /// The file with the credentials, where the environment has none.
+    /// The file with the credentials, used where the environment has none.
+    #[serde(deserialize_with = "rules::absolute")]
     pub env_file: PathBuf,
-    /// What is stored, by name; never empty, no path contains another.
+    /// For all servers together.
+    pub save_timeout: Span,
+    /// All configured datasets, the disabled ones too; see [`Config::enabled`].
     pub datasets: BTreeMap<DatasetName, Dataset>,
-    /// The bucket, and how rclone is run.
     pub remote: Remote,
-    /// The script that exports the memory.
     pub export: Export,
-    pub drill: Drill,
-    /// How long snapshots and remote backups are kept.
     pub retention: Retention,
-    /// Where the outcome is written.
+    pub drill: Drill,
+    pub restore: Restore,
     pub report: Report,
 }
 
-/// One directory that is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Config {
+    /// The datasets that a run stores.
+    pub(crate) fn enabled(&self) -> impl Iterator<Item = (&DatasetName, &Dataset)> + Clone {
+        self.datasets.iter().filter(|(_, dataset)| dataset.enable)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Dataset {
-    /// Below the subvolume: relative, normal components only.
+    #[serde(default = "yes")]
+    pub enable: bool,
+    /// Below the subvolume.
+    #[serde(deserialize_with = "rules::relative")]
     pub path: PathBuf,
-    /// What the files are.
+    #[serde(default)]
     pub format: Format,
-    /// The age of the data beyond which the verdict warns; `None`: it never does.
+    /// Older data is a warning; `None` (`"off"`): never.
+    #[serde(default = "a_day", with = "rules::off")]
     pub max_data_age: Option<Span>,
-    /// The command that proves a restored copy, `{dir}` standing for it; empty: none.
+    /// A greater decrease of the bytes is an error; `None` (`"off"`): none is.
+    #[serde(default = "half", with = "rules::off")]
+    pub max_shrink: Option<ShrinkLimit>,
+    /// The server that saves into this directory.
+    #[serde(default)]
+    pub server: Option<Server>,
+    /// The environment variable with the server's password.
+    #[serde(default, deserialize_with = "rules::variable")]
+    pub server_password_variable: Option<String>,
+    /// The command that checks a restored copy, `{dir}` standing for its directory; empty: none.
+    #[serde(
+        default,
+        deserialize_with = "rules::check",
+        serialize_with = "rules::none_if_empty"
+    )]
     pub check: Vec<String>,
 }
 
-/// What a dataset's files are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
-    /// RDB dumps and append-only files, inspected before they count as stored.
+    /// RDB images and append-only files, inspected before they count as stored. The default, because a wrong "redis"
+    /// is an error in the first run, while a wrong "files" would store damaged images without a word.
+    #[default]
     Redis,
-    /// Anything; contents are not inspected.
+    /// Not inspected.
     Files,
 }
 
 /// The bucket, and how rclone is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Remote {
-    /// The bucket; it is never created.
+    /// Never created.
     pub bucket: Bucket,
-    /// What comes before every object's name.
     pub prefix: Prefix,
     /// rclone's name for the kind of service.
+    #[serde(deserialize_with = "rules::provider")]
     pub provider: String,
     pub endpoint: Endpoint,
     /// Whether unchanged files are copied on the server instead of being sent.
     pub incremental: bool,
-    /// rclone's `--bwlimit`; `None`: no limit.
-    pub bandwidth: Option<String>,
-    /// For all rclone children together.
+    /// rclone's `--bwlimit`, checked by rclone in preflight; empty: no limit.
+    pub bandwidth: String,
+    /// For all rclone processes together.
     pub memory: ByteSize,
-    /// Further arguments, each `--flag` or `--flag=value`, from the allow-list.
-    pub extra_args: Vec<String>,
+    /// The values are checked by rclone in preflight.
+    pub extra_args: Vec<ExtraArg>,
 }
 
-/// The script that exports the memory and uploads the result itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Export {
-    /// Whether it is run.
     pub enable: bool,
-    /// The program and its arguments; never empty.
+    #[serde(deserialize_with = "rules::command")]
     pub command: Vec<String>,
-    /// When it is stopped.
     pub timeout: Span,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Drill {
-    /// When a check command is stopped.
-    pub timeout: Span,
-}
-
-/// How long snapshots and remote backups are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Retention {
-    /// Snapshots older than this go, in days; at most 36,500.
+    /// Snapshots older than this are deleted, in days.
     pub days: NonZeroU32,
-    /// This many of the newest snapshots stay whatever their age.
+    /// This many of the newest snapshots are kept at any age.
     pub min_keep: NonZeroU32,
-    /// Remote backups older than this go, in days; `None`: the bucket is never pruned.
-    pub remote_days: Option<NonZeroU32>,
-    /// This many of the newest remote backups stay whatever their age.
-    pub remote_min_keep: NonZeroU32,
+    /// `None`: the bucket is never pruned.
+    #[serde(default)]
+    pub remote: Option<RemoteRetention>,
 }
 
-/// Where the outcome is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which backups in the bucket are kept: a backup that any of these rules keeps is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RemoteRetention {
+    /// All backups of the last so many days.
+    pub days: NonZeroU32,
+    /// The newest backup of each of the last so many days that have one (UTC); 0 disables the rule.
+    pub daily: u32,
+    /// The same for ISO weeks.
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yearly: u32,
+    /// This many of the newest backups are kept at any age.
+    pub min_keep: NonZeroU32,
+}
+
+impl Default for RemoteRetention {
+    fn default() -> Self {
+        Self {
+            days: NonZeroU32::MIN.saturating_add(29),
+            daily: 60,
+            weekly: 26,
+            monthly: 24,
+            yearly: 10,
+            min_keep: NonZeroU32::MIN.saturating_add(3),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Drill {
+    /// For each check command.
+    pub timeout: Span,
+}
+
+/// How `restore --in-place` stops and starts what uses the data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    #[serde(deserialize_with = "rules::command")]
+    pub stop: Vec<String>,
+    #[serde(deserialize_with = "rules::command")]
+    pub start: Vec<String>,
+    pub timeout: Span,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Report {
     /// The last run's verdict, as JSON.
+    #[serde(deserialize_with = "rules::absolute")]
     pub state_file: PathBuf,
     /// The same for the Prometheus node exporter; `None`: not written.
+    #[serde(default, deserialize_with = "rules::absolute_option")]
     pub textfile: Option<PathBuf>,
 }
 
-impl Format {
-    /// The word in the file: `redis` or `files`.
-    #[must_use]
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Format::Redis => "redis",
-            Format::Files => "files",
-        }
-    }
+fn yes() -> bool {
+    true
 }
 
-impl FromStr for Format {
-    type Err = Refusal;
-
-    fn from_str(text: &str) -> Result<Self, Refusal> {
-        match text {
-            "redis" => Ok(Format::Redis),
-            "files" => Ok(Format::Files),
-            _ => Err(Refusal::new(
-                format!(
-                    "must be \"redis\" or \"files\", is {}",
-                    problem::quoted(text)
-                ),
-                "write \"redis\" for FalkorDB, Valkey and Redis, \"files\" for anything else",
-            )),
-        }
-    }
+fn a_day() -> Option<Span> {
+    Span::from_secs(24 * 60 * 60)
 }
 
-/// The values of the host this was made for, which needs no file.
-impl Default for Config {
-    fn default() -> Self {
-        let dataset = |path: &str| Dataset {
-            path: PathBuf::from(path),
-            format: Format::Redis,
-            max_data_age: Some(Span::minutes(24 * 60)),
-            check: Vec::new(),
-        };
-        let four = NonZeroU32::MIN.saturating_add(3);
-        Self {
-            source: None,
-            subvolume: PathBuf::from("/persist"),
-            snapshot_dir: PathBuf::from("/.snapshots"),
-            former_subvolume_uuids: Vec::new(),
-            env_file: PathBuf::from("/run/secrets/opencode.env"),
-            datasets: BTreeMap::from([
-                (
-                    DatasetName::known("falkordb"),
-                    dataset("containers/falkordb"),
-                ),
-                (DatasetName::known("valkey"), dataset("containers/valkey")),
-            ]),
-            remote: Remote {
-                bucket: Bucket::known("opencode-memory-backups"),
-                prefix: Prefix::default(),
-                provider: "Other".to_owned(),
-                endpoint: Endpoint::known("s3.us-west-004.backblazeb2.com"),
-                incremental: true,
-                bandwidth: None,
-                memory: ByteSize::mebibytes(256),
-                extra_args: Vec::new(),
-            },
-            export: Export {
-                enable: true,
-                command: [
-                    "python3",
-                    "/root/.opencode/graphiti/memory_manager.py",
-                    "export",
-                ]
-                .map(str::to_owned)
-                .to_vec(),
-                timeout: Span::minutes(30),
-            },
-            drill: Drill {
-                timeout: Span::minutes(60),
-            },
-            retention: Retention {
-                days: NonZeroU32::MIN.saturating_add(29),
-                min_keep: four,
-                remote_days: None,
-                remote_min_keep: four,
-            },
-            report: Report {
-                state_file: PathBuf::from("/var/lib/opencode-backup/last-run.json"),
-                textfile: None,
-            },
-        }
-    }
+fn half() -> Option<ShrinkLimit> {
+    Some(ShrinkLimit::HALF)
 }

@@ -1,186 +1,205 @@
-//! From the text of a configuration file to a [`Config`], or to everything that is wrong with it.
-//!
-//! Every key is read even after one was refused; the defaults stand in for it until the end, so
-//! that the rules that join two keys see only values that somebody meant.
+//! From the text of a file to a [`Config`], or to its problems.
 
 use std::path::Path;
-use std::str::FromStr;
 
-use toml::de::DeTable;
+use serde::Deserialize as _;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer, Error};
 
-use super::bandwidth::bandwidth;
-use super::commands::command;
-use super::datasets::datasets;
-use super::extra_args::extra_args;
-use super::paths::absolute;
-use super::problem::{Problems, Refusal, quoted};
-use super::reader::{Reader, Section};
-use super::rules::{self, Places};
-use super::values::{Span, Uuid};
-use super::{Config, Drill, Export, Remote, Report, Retention};
+use super::Config;
+use super::places::{self, Clash};
+use super::problem::{Problem, Problems, quoted, remedy};
 
-/// The longest retention, in days: a hundred years still fit every calendar.
-const MOST_DAYS: u32 = 36_500;
+const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// A file with more problems is not worth reading on: it is another file.
+const MOST_PROBLEMS: usize = 20;
 
 impl Config {
-    /// Reads a configuration; `source` is only named in it and in messages.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the text, in its order.
-    pub(crate) fn parse(text: &str, source: &Path) -> Result<Config, Problems> {
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader::new(text, &errors);
-        let mut config = read(&mut reader, document.get_ref());
-        reader.finish(source)?;
-        config.source = Some(source.to_owned());
-        Ok(config)
-    }
-}
-
-fn read<'a>(reader: &mut Reader<'a>, document: &'a DeTable<'a>) -> Config {
-    let default = Config::default();
-    let root = reader.root(document);
-    let subvolume = reader.text(&root, "subvolume", "/persist", absolute);
-    let snapshot_dir = reader.text(&root, "snapshot_dir", "/.snapshots", absolute);
-    let env_file = reader.text(&root, "env_file", "/run/secrets/opencode.env", absolute);
-    let former_subvolume_uuids = uuids(reader, &root);
-    let datasets = root.has("datasets").then(|| datasets(reader, &root));
-    let remote = remote(reader, &root, default.remote.clone());
-    let export = export(reader, &root, default.export.clone());
-    let drill = drill(reader, &root, &default.drill);
-    let retention = retention(reader, &root, &default.retention);
-    let section = reader.section(&root, "report");
-    let state_file = reader.text(&section, "state_file", "/var/lib/…/last-run.json", absolute);
-    let textfile = reader.text(
-        &section,
-        "textfile",
-        "/var/lib/…/opencode-backup.prom",
-        absolute,
-    );
-
-    let places = Places {
-        subvolume: &subvolume,
-        snapshot_dir: &snapshot_dir,
-        files: [
-            ("env_file", &env_file),
-            ("report.state_file", &state_file),
-            ("report.textfile", &textfile),
-        ],
-        datasets: datasets.as_ref(),
-    };
-    rules::check(reader, &root, &places, &default);
-
-    Config {
-        source: None,
-        subvolume: subvolume.map_or(default.subvolume, |at| at.value),
-        snapshot_dir: snapshot_dir.map_or(default.snapshot_dir, |at| at.value),
-        former_subvolume_uuids,
-        env_file: env_file.map_or(default.env_file, |at| at.value),
-        datasets: datasets.map_or(default.datasets, |entries| {
-            entries
-                .into_iter()
-                .map(|(name, at)| (name, at.value))
-                .collect()
-        }),
-        remote,
-        export,
-        drill,
-        retention,
-        report: Report {
-            state_file: state_file.map_or(default.report.state_file, |at| at.value),
-            textfile: textfile.map(|at| at.value),
-        },
-    }
-}
-
-fn uuids<'a>(reader: &mut Reader<'a>, root: &Section<'a>) -> Vec<Uuid> {
-    let key = "former_subvolume_uuids";
-    let mut uuids: Vec<Uuid> = Vec::new();
-    for (index, text) in reader.texts(root, key).into_iter().flatten().enumerate() {
-        let refusal = match Uuid::from_str(text.value) {
-            Ok(uuid) if !uuids.contains(&uuid) => {
-                uuids.push(uuid);
-                continue;
+    /// Reads a configuration; `source` is the name of its file in messages.
+    pub(crate) fn parse(text: &str, source: Option<&Path>) -> Result<Self, Problems> {
+        let mut list = Vec::new();
+        match read(text, &mut list) {
+            Some(config) if list.is_empty() => Ok(Self {
+                source: source.map(Path::to_owned),
+                ..config
+            }),
+            _ => {
+                list.sort_by_key(|problem| problem.line);
+                Err(Problems {
+                    source: source.map(Path::to_owned),
+                    list,
+                })
             }
-            Ok(uuid) => Refusal::new(format!("{uuid} is there twice"), "keep one of them"),
-            Err(refusal) => refusal,
+        }
+    }
+}
+
+/// Reads again without the refused key until nothing is refused, so that one reading shows the problems of all tables.
+fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
+    let (defaults, file) = (table(DEFAULTS, problems)?, table(text, problems)?);
+    let mut sound = file.clone();
+    loop {
+        let mut merged = defaults.clone();
+        merge(&mut merged, sound.clone());
+        let error = match Config::deserialize(Deserializer::from(Spanned::new(0..0, merged))) {
+            Ok(config) => {
+                // What stands in for a refused key is not compared.
+                if problems.is_empty() {
+                    let clashes = places::clashes(&config).into_iter();
+                    problems.extend(clashes.map(|clash| clashing(text, &file, &clash)));
+                }
+                return Some(config);
+            }
+            Err(error) => error,
         };
-        reader.note(text.offset, format!("{key}[{index}]"), refusal);
-    }
-    uuids
-}
-
-fn remote<'a>(reader: &mut Reader<'a>, root: &Section<'a>, default: Remote) -> Remote {
-    let section = reader.section(root, "remote");
-    let bucket = reader.text(&section, "bucket", "opencode-memory-backups", str::parse);
-    let prefix = reader.text(&section, "prefix", "host/", str::parse);
-    let provider = reader.text(&section, "provider", "Other", provider);
-    let endpoint = reader.text(
-        &section,
-        "endpoint",
-        "s3.us-west-004.backblazeb2.com",
-        str::parse,
-    );
-    let incremental = reader.switch(&section, "incremental");
-    let bandwidth = reader.text(&section, "bandwidth", "10M", bandwidth);
-    let memory = reader.text(&section, "memory", "256M", str::parse);
-    let elements = reader.texts(&section, "extra_args").unwrap_or_default();
-    let words: Vec<&str> = elements.iter().map(|element| element.value).collect();
-    let (extra_args, refused) = extra_args(&words);
-    for (index, refusal) in refused {
-        let offset = elements.get(index).map_or(section.offset, |at| at.offset);
-        reader.note(offset, format!("remote.extra_args[{index}]"), refusal);
-    }
-    Remote {
-        bucket: bucket.map_or(default.bucket, |at| at.value),
-        prefix: prefix.map_or(default.prefix, |at| at.value),
-        provider: provider.map_or(default.provider, |at| at.value),
-        endpoint: endpoint.map_or(default.endpoint, |at| at.value),
-        incremental: incremental.unwrap_or(default.incremental),
-        bandwidth: bandwidth.map_or(default.bandwidth, |at| at.value),
-        memory: memory.map_or(default.memory, |at| at.value),
-        extra_args,
+        let offset = error.span().map_or(0, |span| span.start);
+        let found = locate(&sound, offset);
+        problems.push(refused(text, &found, offset, &error));
+        if problems.len() == MOST_PROBLEMS || !remove(&mut sound, &found.steps) {
+            return None;
+        }
     }
 }
 
-fn export<'a>(reader: &mut Reader<'a>, root: &Section<'a>, default: Export) -> Export {
-    let section = reader.section(root, "export");
-    let enable = reader.switch(&section, "enable");
-    let command = command(reader, &section, "command");
-    let timeout = reader.text(&section, "timeout", "30m", Span::from_str);
-    Export {
-        enable: enable.unwrap_or(default.enable),
-        command: command.map_or(default.command, |at| at.value),
-        timeout: timeout.map_or(default.timeout, |at| at.value),
+fn table<'a>(text: &'a str, problems: &mut Vec<Problem>) -> Option<DeTable<'a>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let start = |error: &&Error| error.span().map(|span| span.start);
+    let Some(error) = errors.iter().min_by_key(start) else {
+        return Some(table.into_inner());
+    };
+    let line = error.span().map(|span| line(text, span.start));
+    let what = format!("not valid TOML: {}", error.message());
+    let remedy = "correct the line; strings need quotation marks, a key stands once in its table";
+    problems.push(Problem::new(String::new(), line, &what, remedy));
+    None
+}
+
+/// Puts the keys of a file over the defaults, table by table.
+fn merge<'a>(under: &mut DeTable<'a>, over: DeTable<'a>) {
+    for (key, value) in over {
+        let (span, mut value) = (value.span(), value.into_inner());
+        let below = under
+            .remove(key.get_ref().as_ref())
+            .map(Spanned::into_inner);
+        if let (Some(DeValue::Table(mut below)), DeValue::Table(above)) = (below, &mut value) {
+            merge(&mut below, std::mem::take(above));
+            *above = below;
+        }
+        under.insert(key, Spanned::new(span, value));
     }
 }
 
-fn drill<'a>(reader: &mut Reader<'a>, root: &Section<'a>, default: &Drill) -> Drill {
-    let section = reader.section(root, "drill");
-    let timeout = reader.text(&section, "timeout", "1h", Span::from_str);
-    Drill {
-        timeout: timeout.map_or(default.timeout, |at| at.value),
+/// A place in the file: the keys that lead to it.
+struct Found {
+    steps: Vec<String>,
+    /// Whether it is a key's name rather than its value.
+    is_name: bool,
+}
+
+fn refused(text: &str, found: &Found, offset: usize, error: &Error) -> Problem {
+    let steps: Vec<&str> = found.steps.iter().map(String::as_str).collect();
+    let remedy = match (steps.as_slice(), found.is_name) {
+        (["datasets", _], _) => "write it like [datasets.memory] with path = \"containers/memory\"",
+        (_, true) => {
+            "correct or remove it; B2_KEY_ID and B2_APP_KEY belong in the environment or in env_file"
+        }
+        ([.., name], false) => remedy(name),
+        ([], false) => remedy(""),
+    };
+    let key = shown(&steps);
+    Problem::new(key, Some(line(text, offset)), error.message(), remedy)
+}
+
+fn locate(table: &DeTable<'_>, offset: usize) -> Found {
+    let mut found = Found {
+        steps: Vec::new(),
+        is_name: false,
+    };
+    descend(table, offset, &mut found);
+    found
+}
+
+/// Whether the offset is in this table.
+fn descend(table: &DeTable<'_>, offset: usize, found: &mut Found) -> bool {
+    for (key, value) in table {
+        found.steps.push(key.get_ref().to_string());
+        if let DeValue::Table(inner) = value.get_ref()
+            && descend(inner, offset, found)
+        {
+            return true;
+        }
+        found.is_name = key.span().contains(&offset);
+        if found.is_name || value.span().contains(&offset) {
+            return true;
+        }
+        found.steps.pop();
+    }
+    false
+}
+
+/// Removes what was refused. Of a dataset everything: without its path it would be refused once more.
+fn remove(table: &mut DeTable<'_>, steps: &[String]) -> bool {
+    let [first, rest @ ..] = steps else {
+        return false;
+    };
+    let depth = if first == "datasets" { 1 } else { rest.len() };
+    let rest = &rest[..depth.min(rest.len())];
+    if rest.is_empty() {
+        return table.remove(first.as_str()).is_some();
+    }
+    match table.get_mut(first.as_str()).map(Spanned::get_mut) {
+        Some(DeValue::Table(inner)) => remove(inner, rest),
+        _ => false,
     }
 }
 
-fn retention<'a>(reader: &mut Reader<'a>, root: &Section<'a>, default: &Retention) -> Retention {
-    let section = reader.section(root, "retention");
-    let mut count = |key, most| reader.count(&section, key, most);
-    Retention {
-        days: count("days", MOST_DAYS).unwrap_or(default.days),
-        min_keep: count("min_keep", u32::MAX).unwrap_or(default.min_keep),
-        remote_days: count("remote_days", MOST_DAYS).or(default.remote_days),
-        remote_min_keep: count("remote_min_keep", u32::MAX).unwrap_or(default.remote_min_keep),
+/// Of the keys that clash, the one that is last in the file is reported: it is probably the newest.
+fn clashing(text: &str, file: &DeTable<'_>, clash: &Clash) -> Problem {
+    let place = |key: &&String| offset(file, key);
+    let key = clash.keys.iter().max_by_key(place);
+    let line = key
+        .as_ref()
+        .and_then(place)
+        .map(|offset| line(text, offset));
+    let key = key.cloned().unwrap_or_default();
+    Problem::new(key, line, &clash.what, clash.remedy)
+}
+
+/// Where a key is in the file, in bytes.
+fn offset(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+    let value = table.get(first)?;
+    match value.get_ref() {
+        _ if rest.is_empty() => Some(value.span().start),
+        DeValue::Table(inner) => offset(inner, rest),
+        _ => None,
     }
 }
 
-/// rclone's name for the kind of service; rclone itself knows which there are.
-fn provider(text: &str) -> Result<String, Refusal> {
-    if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Ok(text.to_owned());
-    }
-    Err(Refusal::new(
-        format!("must be one of rclone's S3 providers, is {}", quoted(text)),
-        "write \"Other\" for Backblaze B2",
-    ))
+/// Counted from 1.
+fn line(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+/// The path of a key as TOML writes it.
+fn shown(steps: &[&str]) -> String {
+    let bare = |step: &str| {
+        (1..=80).contains(&step.len())
+            && step
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let steps: Vec<String> = steps
+        .iter()
+        .map(|step| {
+            if bare(step) {
+                (*step).to_owned()
+            } else {
+                quoted(step)
+            }
+        })
+        .collect();
+    steps.join(".")
 }

@@ -1,164 +1,169 @@
-//! What must hold between keys: places that may not coincide or contain one another.
+//! Rules for values whose type is a plain one: paths, commands, words, and `"off"`.
 //!
-//! The snapshot directory may lie below the subvolume (as a subvolume of its own it is not part
-//! of its snapshots), and the subvolume may lie below it (both under one mount of the top level).
-//! A dataset may not share a branch with it: it would hold snapshots, or be one.
+//! Paths are compared as text later (a dataset with the snapshot directory, a snapshot's name with the subvolume's), so
+//! each has one spelling. Nothing here looks at a disk.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::PathBuf;
 
-use super::problem::{Refusal, quoted};
-use super::reader::{At, Reader, Section};
-use super::values::DatasetName;
-use super::{Config, Dataset};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
 
-type Place<'a> = &'a Option<At<PathBuf>>;
+use super::problem::quoted;
 
-/// What the file says about places; `None` where it is silent or was refused.
-pub(super) struct Places<'a> {
-    pub(super) subvolume: Place<'a>,
-    pub(super) snapshot_dir: Place<'a>,
-    pub(super) files: [(&'static str, Place<'a>); 3],
-    /// `None`: the file has no datasets of its own.
-    pub(super) datasets: Option<&'a BTreeMap<DatasetName, At<Dataset>>>,
+/// A path below `/`.
+pub(super) fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(from)?;
+    let rule = match text.strip_prefix('/') {
+        None => Some("must be an absolute path"),
+        Some("") => Some("must name something below \"/\""),
+        Some(inner) => component_rule(inner),
+    };
+    path(text, rule)
 }
 
-pub(super) fn check(
-    reader: &mut Reader<'_>,
-    root: &Section<'_>,
-    places: &Places<'_>,
-    default: &Config,
-) {
-    // What could not be read must not be taken for the default.
-    if reader.has_syntax_errors() {
-        return;
-    }
-    let refused = |key, place: Place<'_>| root.has(key) && place.is_none();
-    let unclear =
-        refused("subvolume", places.subvolume) || refused("snapshot_dir", places.snapshot_dir);
-    if !unclear {
-        directories(reader, places, default);
-    }
-    files(reader, places, default);
-    if let Some(datasets) = places.datasets {
-        nested(reader, datasets);
-    }
+pub(super) fn absolute_option<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    absolute(from).map(Some)
 }
 
-fn directories(reader: &mut Reader<'_>, places: &Places<'_>, default: &Config) {
-    let or = |place: Place<'_>, default: &Path| match place {
-        Some(at) => at.value.clone(),
-        None => default.to_owned(),
+/// A path below the subvolume.
+pub(super) fn relative<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(from)?;
+    let rule = if text.starts_with('/') {
+        Some("must be relative to the subvolume")
+    } else {
+        component_rule(&text)
     };
-    let subvolume = or(places.subvolume, &default.subvolume);
-    let snapshot_dir = or(places.snapshot_dir, &default.snapshot_dir);
-    let (key, offset) = match (places.snapshot_dir, places.subvolume) {
-        (Some(at), _) => ("snapshot_dir", at.offset),
-        (None, Some(at)) => ("subvolume", at.offset),
-        (None, None) => ("snapshot_dir", 0),
-    };
-    let Ok(below) = snapshot_dir.strip_prefix(&subvolume) else {
-        return;
-    };
-    if below.as_os_str().is_empty() {
-        let what = format!(
-            "subvolume and snapshot_dir must differ, both are {}",
-            shown(&subvolume)
-        );
-        let remedy = "keep the snapshots elsewhere on the same file system, like \"/.snapshots\"";
-        reader.note(offset, key.to_owned(), Refusal::new(what, remedy));
-        return;
-    }
-    let mut clash = |name: &DatasetName, path: &Path, key: String, offset| {
-        if path.starts_with(below) || below.starts_with(path) {
-            let what = format!(
-                "the dataset {name} ({}) and snapshot_dir ({}) must not contain one another",
-                shown(&subvolume.join(path)),
-                shown(&snapshot_dir)
-            );
-            let remedy =
-                "a snapshot would hold snapshots: move snapshot_dir or choose another path";
-            reader.note(offset, key, Refusal::new(what, remedy));
-        }
-    };
-    match places.datasets {
-        Some(datasets) => {
-            for (name, at) in datasets {
-                clash(
-                    name,
-                    &at.value.path,
-                    format!("datasets.{name}.path"),
-                    at.offset,
-                );
-            }
-        }
-        None => {
-            for (name, dataset) in &default.datasets {
-                clash(name, &dataset.path, key.to_owned(), offset);
-            }
-        }
+    path(text, rule)
+}
+
+fn path<E: serde::de::Error>(text: String, rule: Option<&str>) -> Result<PathBuf, E> {
+    match rule {
+        None => Ok(PathBuf::from(text)),
+        Some(rule) => Err(E::custom(format!("{rule}, is {}", quoted(&text)))),
     }
 }
 
-/// The files we read or write are different ones: a state file over the credentials loses them.
-fn files(reader: &mut Reader<'_>, places: &Places<'_>, default: &Config) {
-    let defaults = [
-        Some(&default.env_file),
-        Some(&default.report.state_file),
-        default.report.textfile.as_ref(),
-    ];
-    let files: Vec<(&str, &Path, Option<usize>)> = places
-        .files
+fn component_rule(inner: &str) -> Option<&'static str> {
+    if inner.chars().any(char::is_control) {
+        return Some("must have no control characters");
+    }
+    inner.split('/').find_map(|part| match part {
+        "" => Some("must have no empty component and no \"/\" at the end"),
+        "." => Some("must have no \".\" component"),
+        ".." => Some("must have no \"..\" component"),
+        _ if part.len() > 255 => Some("must have no component beyond 255 bytes"),
+        _ => None,
+    })
+}
+
+/// A program and its arguments. The program is an absolute path or a name to be found in `PATH`; a relative path would
+/// depend on the directory in which the process was started.
+pub(super) fn command<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let words = Vec::<String>::deserialize(from)?;
+    let program = words
+        .first()
+        .ok_or_else(|| D::Error::custom("must name a program, is empty"))?;
+    let rule = match program.strip_prefix('/') {
+        Some(inner) => component_rule(inner),
+        None => (program.contains('/') || program.starts_with('-'))
+            .then_some("must begin with a program's name or absolute path"),
+    };
+    if let Some(rule) = rule {
+        return Err(D::Error::custom(format!("{rule}, is {}", quoted(program))));
+    }
+    if words
         .iter()
-        .zip(defaults)
-        .filter_map(|((key, place), default)| match place {
-            Some(at) => Some((*key, at.value.as_path(), Some(at.offset))),
-            None => default.map(|path| (*key, path.as_path(), None)),
-        })
-        .collect();
-    for (index, (key, path, offset)) in files.iter().enumerate() {
-        for (earlier, other, other_offset) in &files[..index] {
-            if path == other {
-                let later = (*offset).max(*other_offset).unwrap_or_default();
-                let key = if *offset == Some(later) { key } else { earlier };
-                let what = format!("must be a file of its own, {} has two uses", shown(path));
-                reader.note(
-                    later,
-                    (*key).to_owned(),
-                    Refusal::new(what, "name another file"),
-                );
-            }
-        }
+        .any(|word| word.is_empty() || word.contains('\0'))
+    {
+        return Err(D::Error::custom("must have no empty word and no NUL"));
+    }
+    Ok(words)
+}
+
+/// The check command of a dataset.
+pub(super) fn check<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let words = command(from)?;
+    if words.iter().skip(1).any(|word| word.contains("{dir}")) {
+        return Ok(words);
+    }
+    Err(D::Error::custom(
+        "must have \"{dir}\" in its arguments, or it would check nothing",
+    ))
+}
+
+/// An absent list is null in JSON and absent in TOML.
+pub(super) fn none_if_empty<S: Serializer>(words: &[String], to: S) -> Result<S::Ok, S::Error> {
+    (!words.is_empty()).then_some(words).serialize(to)
+}
+
+/// Without the nil UUID: with it, every subvolume that has no parent would look like one of our snapshots.
+pub(super) fn uuids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Uuid>, D::Error> {
+    let uuids = Vec::<Uuid>::deserialize(from)?;
+    let mut seen = BTreeSet::new();
+    match uuids
+        .iter()
+        .find(|uuid| uuid.is_nil() || !seen.insert(**uuid))
+    {
+        None => Ok(uuids),
+        Some(uuid) if uuid.is_nil() => Err(D::Error::custom("must not be the nil UUID")),
+        Some(uuid) => Err(D::Error::custom(format!("{uuid} is there twice"))),
     }
 }
 
-/// No dataset is or contains another: the same files would be stored twice under two verdicts.
-fn nested(reader: &mut Reader<'_>, datasets: &BTreeMap<DatasetName, At<Dataset>>) {
-    let mut ordered: Vec<_> = datasets.iter().collect();
-    ordered.sort_by_key(|(_, at)| at.offset);
-    for (index, (name, at)) in ordered.iter().enumerate() {
-        for (other, earlier) in &ordered[..index] {
-            let (path, before) = (&at.value.path, &earlier.value.path);
-            let relation = if path == before {
-                "is the same as"
-            } else if path.starts_with(before) {
-                "lies in"
-            } else if before.starts_with(path) {
-                "contains"
-            } else {
-                continue;
-            };
-            let what = format!(
-                "{} {relation} datasets.{other}.path ({})",
-                shown(path),
-                shown(before)
-            );
-            let refusal = Refusal::new(what, "one dataset for each directory: drop one of them");
-            reader.note(at.offset, format!("datasets.{name}.path"), refusal);
-        }
+/// rclone's name for a kind of service; rclone knows which ones there are.
+pub(super) fn provider<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(text);
     }
+    let what = format!("must be one of rclone's S3 providers, is {}", quoted(&text));
+    Err(D::Error::custom(what))
 }
 
-fn shown(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
+/// The name of an environment variable. What is refused is not repeated: it may be the password itself.
+pub(super) fn variable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    let word = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if text.starts_with(|c: char| !c.is_ascii_digit()) && text.bytes().all(word) {
+        return Ok(Some(text));
+    }
+    Err(D::Error::custom(
+        "must be the name of an environment variable: capital letters, digits and _",
+    ))
+}
+
+/// A limit that `"off"` disables.
+pub(super) mod off {
+    use super::{Deserialize as _, Deserializer, Display, Serializer};
+    use serde::de::Error as _;
+    use std::str::FromStr;
+
+    const OFF: &str = "off";
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        limit: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match limit {
+            Some(limit) => to.collect_str(limit),
+            None => to.serialize_str(OFF),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let text = String::deserialize(from)?;
+        if text == OFF {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(D::Error::custom)
+    }
 }

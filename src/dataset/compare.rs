@@ -36,7 +36,7 @@ pub(crate) fn commands(program: &Path, remote: &Remote, prefix: &str, large: u64
 /// Whether the operator may have changed which files go in parts.
 fn any_may_go_in_parts(remote: &Remote) -> bool {
     let mut extra = remote.extra_args.iter();
-    extra.any(|word| word.starts_with("--s3-upload-cutoff"))
+    extra.any(|word| word.as_str().starts_with("--s3-upload-cutoff"))
 }
 
 /// What the bucket lists below a prefix, held against a tree's names and sizes. It may be asked for while the files are

@@ -27,7 +27,7 @@ pub(super) fn check(checks: &mut Vec<Check>, host: &Host) {
         checks.push(free_space(snapshot_dir));
     }
     if source_ok {
-        for (name, dataset) in &host.config.datasets {
+        for (name, dataset) in host.config.enabled() {
             let (what, path) = (format!("dataset {name}"), subvolume.join(&dataset.path));
             checks.push(match fs::symlink_metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => Check::ok(what, path.display().to_string()),

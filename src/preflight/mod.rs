@@ -94,8 +94,9 @@ pub(crate) struct Ready {
     pub export: Option<PathBuf>,
 }
 
-/// Looks at every prerequisite; with all of them met, there is a [`Ready`].
-pub(crate) fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
+/// Examines every prerequisite; with all of them met, there is a [`Ready`]. `check` requests rclone's version always, other
+/// commands only where rclone has a configured value to check.
+pub(crate) fn prepare(host: &Host, always_version: bool) -> (Vec<Check>, Option<Ready>) {
     let mut checks = Vec::new();
     let setpriv = setpriv(&mut checks, host);
     let btrfs = btrfs_program(&mut checks, host);
@@ -116,26 +117,40 @@ pub(crate) fn prepare(host: &Host) -> (Vec<Check>, Option<Ready>) {
         checks.push(Check::ok("export", "switched off (export.enable = false)"));
         None
     };
-    if let Some(source) = &host.config.source {
-        trusted(&mut checks, "the configuration", source, host);
-    }
+    let trusted_source = host
+        .config
+        .source
+        .as_ref()
+        .is_none_or(|source| trusted(&mut checks, "the configuration", source, host));
     file_system::check(&mut checks, host);
     capabilities(&mut checks, host);
     credentials(&mut checks, host);
 
+    let rclone = setpriv
+        .zip(rclone)
+        .and_then(|(setpriv, program)| remote_at(host, program, &setpriv))
+        .filter(|_| trusted_source);
+    if let Some(rclone) = &rclone
+        && (always_version || remote::is_configured(host))
+    {
+        let check = remote::version(host, rclone);
+        // After a signal the run ends by itself; rclone was then interrupted, and nothing is wrong with it.
+        if host.interrupt.signal().is_none() {
+            checks.push(check);
+        }
+    }
     let met = checks.iter().all(|check| check.state != State::Unmet);
-    let ready = match (met, setpriv, btrfs, rclone) {
-        (true, Some(setpriv), Some(btrfs), Some(program)) => remote_at(host, program, &setpriv)
-            .map(|rclone| Ready {
-                btrfs: Btrfs {
-                    program: btrfs,
-                    runner: rclone.runner.clone(),
-                },
-                rclone,
-                export,
-            }),
-        _ => None,
-    };
+    let ready = rclone
+        .zip(btrfs)
+        .filter(|_| met)
+        .map(|(rclone, btrfs)| Ready {
+            btrfs: Btrfs {
+                program: btrfs,
+                runner: rclone.runner.clone(),
+            },
+            rclone,
+            export,
+        });
     (checks, ready)
 }
 

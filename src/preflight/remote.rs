@@ -1,4 +1,4 @@
-//! What only rclone and the bucket can tell; asked by `check`, not by a run.
+//! What only rclone and the bucket can tell. A run asks for rclone's version alone, and only with flags of the operator.
 
 use chrono::DateTime;
 
@@ -19,7 +19,7 @@ const PROBE: &str = "check.probe";
 /// B2 runs lifecycle rules once a day: what is hidden for longer than this, in seconds, has no rule.
 const RULE_RUNS: i64 = 3 * 24 * 60 * 60;
 
-/// rclone's version, asked with every argument that we are going to pass: an older one refuses some.
+/// rclone's version, requested with the configured bandwidth and flags: rclone refuses those that it does not understand.
 pub(crate) fn version(host: &Host, rclone: &Rclone) -> Check {
     let what = "rclone's version";
     let mut text = Vec::new();
@@ -52,14 +52,19 @@ pub(crate) fn version(host: &Host, rclone: &Rclone) -> Check {
         Err(error) => Check::unmet(
             what,
             error.to_string(),
-            match host.config.remote.extra_args.is_empty() {
-                true => "install rclone 1.60 or newer",
-                false => {
-                    "this rclone does not know one of remote.extra_args: remove it, or install a newer rclone"
-                }
+            if is_configured(host) {
+                "correct remote.bandwidth or remote.extra_args, or install a newer rclone"
+            } else {
+                "install rclone 1.60 or newer"
             },
         ),
     }
+}
+
+/// Whether rclone has something of the operator's to check.
+pub(super) fn is_configured(host: &Host) -> bool {
+    let remote = &host.config.remote;
+    !remote.bandwidth.is_empty() || !remote.extra_args.is_empty()
 }
 
 /// Major and minor of `v1.60.1-DEV`.
@@ -126,18 +131,18 @@ pub(crate) fn prove(host: &Host, rclone: &Rclone, now: Timestamp) -> Vec<Check> 
 
 /// Deletes the probe. Only a bucket that is pruned needs a key that may delete.
 fn deletable(host: &Host, rclone: &Rclone, key: &str) -> Check {
-    let wanted = host.config.retention.remote_days.is_some();
+    let wanted = host.config.retention.remote.is_some();
     let what = "the bucket's objects can be deleted";
     match (rclone.delete(Label::new(Step::Preflight), key), wanted) {
-        (Ok(()), true) => Check::ok(what, "yes, as remote_days needs"),
+        (Ok(()), true) => Check::ok(what, "yes, as [retention.remote] needs"),
         (Ok(()), false) => Check::ok(
             what,
-            "yes; no remote_days is set, so a key without deleteFiles would be the safer one",
+            "yes; there is no [retention.remote], so a key without deleteFiles would be the safer one",
         ),
         (Err(error), true) => Check::unmet(
             what,
             format!("{error:#}"),
-            "give the key the right deleteFiles, or unset remote_days",
+            "give the key the right deleteFiles, or remove [retention.remote]",
         ),
         (Err(error), false) if Cause::of(&error).is_refusal() => Check::ok(
             what,

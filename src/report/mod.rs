@@ -234,8 +234,10 @@ pub(crate) fn announce_refused(timestamp: Timestamp, text: &str) {
         Exit::Usage.meaning()
     );
     log!(Level::Error, message_id = VERDICT_ID, exit_code = Exit::Usage.code(), step = "config"; "{verdict}");
-    let path = Config::default().report.state_file;
-    if path.parent().is_some_and(Path::is_dir) {
+    let path = Config::parse("", None).map(|defaults| defaults.report.state_file);
+    if let Ok(path) = path
+        && path.parent().is_some_and(Path::is_dir)
+    {
         let report = serde_json::json!({
             "schema": 1,
             "tool": concat!("opencode-backup ", env!("CARGO_PKG_VERSION")),

@@ -201,7 +201,12 @@ pub(crate) fn parts_of_snapshot(
         }
     }
     for (name, dataset) in &host.config.datasets {
-        if !wanted.is_empty() && !wanted.contains(name) {
+        let selected = if wanted.is_empty() {
+            dataset.enable
+        } else {
+            wanted.contains(name)
+        };
+        if !selected {
             continue;
         }
         let tree = crate::dataset::tree_of(snapshot, dataset, &host.interrupt)

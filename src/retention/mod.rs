@@ -13,7 +13,7 @@ pub(crate) struct Pruned {
     /// Every candidate, with its reason.
     pub rows: Vec<Row>,
     pub deleted: u64,
-    /// The same for the bucket, where `remote_days` is set.
+    /// The same for the bucket, where `[retention.remote]` is set.
     pub remote_rows: Vec<Row>,
     /// How many backups went from the bucket.
     pub remote_deleted: u64,

@@ -33,9 +33,9 @@ impl Policy {
 
     /// For the bucket; `None` where it is never pruned.
     pub(crate) fn remote(retention: Retention) -> Option<Self> {
-        Some(Self {
-            days: retention.remote_days?.get(),
-            min_keep: retention.remote_min_keep.get(),
+        retention.remote.map(|remote| Self {
+            days: remote.days.get(),
+            min_keep: remote.min_keep.get(),
         })
     }
 

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::statvfs::statvfs;
 
-use crate::config::{Config, Uuid};
+use uuid::Uuid;
+
+use crate::config::Config;
 use crate::snapshots::SnapshotName;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;

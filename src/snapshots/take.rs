@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::SnapshotName;
-use crate::config::{Config, Uuid};
+use uuid::Uuid;
+
+use crate::config::Config;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::btrfs::{Btrfs, Subvolume};

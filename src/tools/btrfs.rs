@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use uuid::Uuid;
 use xshell::cmd;
 
 use super::{clean_environment, shell};
-use crate::config::Uuid;
 use crate::process::{Job, LogLine, Runner, Stdout};
 use crate::step::Label;
 

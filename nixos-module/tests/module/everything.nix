@@ -5,18 +5,41 @@ let
     snapshot_dir = "/srv/snapshots";
     former_subvolume_uuids = [ "0f3c8d52-93c5-4a0f-9d0b-6c9f4f1c2a11" ];
     env_file = "/run/keys/memory.env";
+    save_timeout = "7m";
+    # The binary has these two in any case.
+    datasets.falkordb = {
+      enable = false;
+      path = "f";
+      format = "files";
+      max_data_age = "off";
+      max_shrink = "off";
+    };
+    datasets.valkey = {
+      enable = false;
+      path = "v";
+      format = "files";
+      max_data_age = "off";
+      max_shrink = "off";
+    };
     datasets.graph = {
+      enable = true;
       path = "graph";
       format = "redis";
       max_data_age = "12h";
+      max_shrink = "20%";
+      server = "127.0.0.1:6379";
+      server_password_variable = "GRAPH_PASSWORD";
       check = [
         "valkey-check"
         "{dir}"
       ];
     };
     datasets.notes = {
+      enable = true;
       path = "notes";
       format = "files";
+      max_data_age = "off";
+      max_shrink = "off";
     };
     remote = {
       bucket = "another-bucket";
@@ -40,8 +63,19 @@ let
     retention = {
       days = 7;
       min_keep = 2;
-      remote_days = 90;
-      remote_min_keep = 8;
+      remote = {
+        days = 90;
+        daily = 6;
+        weekly = 0;
+        monthly = 2;
+        yearly = 1;
+        min_keep = 8;
+      };
+    };
+    restore = {
+      stop = [ "true" ];
+      start = [ "false" ];
+      timeout = "1m";
     };
     report = {
       state_file = "/var/lib/memory/verdict.json";

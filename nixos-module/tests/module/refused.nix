@@ -166,6 +166,34 @@
         max_data_age = 24;
       };
     };
+    "settings.datasets.a.enable" = {
+      settings.datasets.a = {
+        path = "a";
+        format = "redis";
+        enable = "no";
+      };
+    };
+    "settings.datasets.a.max_shrink" = {
+      settings.datasets.a = {
+        path = "a";
+        format = "redis";
+        max_shrink = 50;
+      };
+    };
+    "settings.datasets.a.server" = {
+      settings.datasets.a = {
+        path = "a";
+        format = "redis";
+        server = 6379;
+      };
+    };
+    "settings.datasets.a.server_password_variable" = {
+      settings.datasets.a = {
+        path = "a";
+        format = "redis";
+        server_password_variable = true;
+      };
+    };
     "settings.datasets.a.check" = {
       settings.datasets.a = {
         path = "a";
@@ -224,11 +252,41 @@
     "settings.retention.min_keep" = {
       settings.retention.min_keep = -1;
     };
-    "settings.retention.remote_days" = {
-      settings.retention.remote_days = "90";
+    "settings.save_timeout" = {
+      settings.save_timeout = 5;
     };
-    "settings.retention.remote_min_keep" = {
-      settings.retention.remote_min_keep = null;
+    "settings.restore" = {
+      settings.restore = 1;
+    };
+    "settings.restore.stop" = {
+      settings.restore.stop = "true";
+    };
+    "settings.restore.start" = {
+      settings.restore.start = "true";
+    };
+    "settings.restore.timeout" = {
+      settings.restore.timeout = 5;
+    };
+    "settings.retention.remote" = {
+      settings.retention.remote = 90;
+    };
+    "settings.retention.remote.daily" = {
+      settings.retention.remote.daily = -1;
+    };
+    "settings.retention.remote.weekly" = {
+      settings.retention.remote.weekly = -1;
+    };
+    "settings.retention.remote.monthly" = {
+      settings.retention.remote.monthly = -1;
+    };
+    "settings.retention.remote.yearly" = {
+      settings.retention.remote.yearly = -1;
+    };
+    "settings.retention.remote.days" = {
+      settings.retention.remote.days = "90";
+    };
+    "settings.retention.remote.min_keep" = {
+      settings.retention.remote.min_keep = null;
     };
     "settings.report" = {
       settings.report = 1;

@@ -13,13 +13,10 @@
   "remote.prefix" = {
     remote.prefix = "no-slash";
   };
-  "remote.bandwidth" = {
-    remote.bandwidth = "fast";
-  };
   "remote.memory" = {
     remote.memory = "256MB";
   };
-  "remote.extra_args[0]" = {
+  "remote.extra_args" = {
     remote.extra_args = [ "--rc" ];
   };
   "export.timeout" = {
@@ -31,14 +28,20 @@
   "drill.timeout" = {
     drill.timeout = "0s";
   };
-  "retention.days" = {
-    retention.days = 36501;
-  };
-  "former_subvolume_uuids[0]" = {
+  "former_subvolume_uuids" = {
     former_subvolume_uuids = [ "none" ];
   };
   "datasets" = {
-    datasets = { };
+    datasets.falkordb = {
+      path = "f";
+      format = "redis";
+      enable = false;
+    };
+    datasets.valkey = {
+      path = "v";
+      format = "redis";
+      enable = false;
+    };
   };
   "datasets.Graph" = {
     datasets.Graph = {

@@ -1,11 +1,10 @@
-//! What the configuration promises, by tables: the text, then the key, line and words of each
-//! problem.
+//! What the configuration promises, in tables: the text, then the key, line and words of each problem.
 
 mod arguments;
 mod loading;
+mod printing;
 mod refusals;
-mod rendering;
-mod single_values;
+mod values;
 
 use std::path::Path;
 
@@ -14,7 +13,7 @@ use super::{Config, Problems};
 const SOURCE: &str = "/etc/x.toml";
 
 fn parse(text: &str) -> Result<Config, Problems> {
-    Config::parse(text, Path::new(SOURCE))
+    Config::parse(text, Some(Path::new(SOURCE)))
 }
 
 /// `KEY@LINE` of everything that is wrong.

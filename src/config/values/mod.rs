@@ -1,31 +1,19 @@
-//! The types a configuration consists of, each with the one parser that can make it.
-//!
-//! They are built by `FromStr` and printed by `Display`, and what is printed parses back to an
-//! equal value: the effective configuration, the manifest and the command line share them. Serde
-//! goes through the same two, so that a manifest from the bucket cannot bring in what a
-//! configuration file could not.
+//! Types for single values. Each is made by its `FromStr` alone, also by serde and by the command line, and what it
+//! prints parses back to an equal value.
 
-mod bucket;
-mod endpoint;
+mod address;
+mod amount;
 mod name;
-mod prefix;
-mod size;
-mod span;
-mod uuid;
 
-pub(crate) use bucket::Bucket;
-pub(crate) use endpoint::Endpoint;
-pub(crate) use name::DatasetName;
-pub(crate) use prefix::Prefix;
-pub(crate) use size::ByteSize;
-pub(crate) use span::Span;
-pub(crate) use uuid::Uuid;
+pub(crate) use address::{Endpoint, Server};
+pub(crate) use amount::{ByteSize, ShrinkLimit, Span};
+pub(crate) use name::{Bucket, DatasetName, Prefix};
 
 /// Serde's two conversions for a type that has `FromStr` and `Display`.
 macro_rules! as_text {
     ($name:ident) => {
         impl TryFrom<String> for $name {
-            type Error = $crate::config::Refusal;
+            type Error = $crate::config::problem::Refusal;
             fn try_from(text: String) -> Result<Self, Self::Error> {
                 text.parse()
             }
@@ -39,18 +27,41 @@ macro_rules! as_text {
 }
 pub(crate) use as_text;
 
-/// Whether the text ends in something shaped like our timestamp, `2025-01-01T12-00-00Z`.
-///
-/// The shape alone decides: a name that merely looks like a backup's is trouble enough.
-pub(super) fn ends_like_a_timestamp(text: &str) -> bool {
-    const SHAPE: &[u8] = b"dddd-dd-ddTdd-dd-ddZ";
-    let bytes = text.as_bytes();
-    bytes.len() >= SHAPE.len()
-        && bytes[bytes.len() - SHAPE.len()..]
-            .iter()
-            .zip(SHAPE)
-            .all(|(byte, shape)| match shape {
-                b'd' => byte.is_ascii_digit(),
-                literal => byte == literal,
-            })
+/// A type for texts that pass a check.
+macro_rules! checked_text {
+    ($(#[$attribute:meta])* $name:ident, $check:expr) => {
+        $(#[$attribute])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub(crate) struct $name(String);
+
+        $crate::config::values::as_text!($name);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::config::problem::Refusal;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $check(text).map(|()| Self(text.to_owned()))
+            }
+        }
+
+        impl AsRef<std::ffi::OsStr> for $name {
+            fn as_ref(&self) -> &std::ffi::OsStr {
+                self.0.as_ref()
+            }
+        }
+
+        #[allow(dead_code, reason = "not every type needs it")]
+        impl $name {
+            pub(crate) fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
 }
+pub(crate) use checked_text;

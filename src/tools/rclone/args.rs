@@ -315,10 +315,10 @@ pub(crate) fn fetch(
 }
 
 fn limited<'s>(cmd: Cmd<'s>, remote: &Remote) -> Cmd<'s> {
-    match &remote.bandwidth {
-        Some(limit) => cmd.args(["--bwlimit", limit]),
-        None => cmd,
+    if remote.bandwidth.is_empty() {
+        return cmd;
     }
+    cmd.args(["--bwlimit", &remote.bandwidth])
 }
 
 /// The filter pattern of one name, which may end in what is cut off from a line.

@@ -188,11 +188,11 @@ fn a_key_that_may_not_delete_is_the_better_one_unless_the_bucket_is_pruned() {
     );
     assert!(found.contains(PROBE), "{found}");
 
-    bed.set("retention.remote_days", 90).expect("set");
+    bed.set("retention.remote.days", 90).expect("set");
     assert_unmet(
         &check(&bed, 3, what),
         "AccessDenied",
-        "deleteFiles, or unset remote_days",
+        "deleteFiles, or remove [retention.remote]",
     );
 }
 
@@ -213,5 +213,23 @@ fn an_argument_that_this_rclone_does_not_know_is_named_with_the_remedy() {
             Rclone::Old => assert_unmet(version, "--s3-use-x-id", "install a newer rclone"),
             Rclone::New => assert_eq!(version["found"], "v1.75.2", "{version:#}"),
         }
+    }
+}
+
+#[test]
+fn a_bandwidth_that_rclone_refuses_stops_a_run_before_anything() {
+    for rclone in [Rclone::Old, Rclone::New] {
+        let bed = Bed::builder(Path::new(BIN)).rclone(rclone).build();
+        let bed = bed.expect("a test bed");
+        bed.set("remote.bandwidth", "fast").expect("set");
+        for command in [&["run"][..], &["run", "--dry-run"], &["check"]] {
+            let ran = expect(&bed, command, 3);
+            let told = format!("{}{}", ran.stdout, ran.stderr);
+            for words in ["fast", "correct remote.bandwidth or remote.extra_args"] {
+                assert!(told.contains(words), "{words:?} is not in {ran}");
+            }
+        }
+        assert_eq!(bed.snapshots().expect("names"), [""; 0]);
+        assert_eq!(bed.keys().expect("keys"), [""; 0]);
     }
 }

@@ -3,6 +3,7 @@
 //! The surprise: most of these tests have no bed. `config` needs no host, so they run where there is none: an empty
 //! environment, a user who may do nothing.
 
+mod disabled;
 mod nothing_touched;
 mod refusals;
 mod sources;

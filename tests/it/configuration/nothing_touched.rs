@@ -48,7 +48,7 @@ fn check_and_list_with_a_refused_configuration_touch_nothing_either() {
         assert_eq!(ran.stdout, "", "{ran}");
         assert!(
             ran.stderr
-                .contains("remote.extra_args[0]: --rc is refused: it opens a port"),
+                .contains("remote.extra_args: --rc is not among the allowed flags"),
             "{ran}"
         );
         assert_eq!(ran.stderr.lines().count(), 1, "{ran}");

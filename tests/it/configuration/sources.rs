@@ -38,12 +38,24 @@ fn without_a_file_the_defaults_are_the_documents_values() {
     let place = Place::new();
     let ran = with_etc(&place, None, &["config", "--json"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran}");
-    let dataset = |path: &str| json!({ "path": path, "format": "redis", "max_data_age": "24h", "check": null });
+    let dataset = |path: &str| {
+        json!({
+            "enable": true,
+            "path": path,
+            "format": "redis",
+            "max_data_age": "24h",
+            "max_shrink": "50%",
+            "server": null,
+            "server_password_variable": null,
+            "check": null,
+        })
+    };
     let expected = json!({
         "subvolume": "/persist",
         "snapshot_dir": "/.snapshots",
         "former_subvolume_uuids": [],
         "env_file": "/run/secrets/opencode.env",
+        "save_timeout": "5m",
         "datasets": {
             "falkordb": dataset("containers/falkordb"),
             "valkey": dataset("containers/valkey"),
@@ -54,7 +66,7 @@ fn without_a_file_the_defaults_are_the_documents_values() {
             "provider": "Other",
             "endpoint": "s3.us-west-004.backblazeb2.com",
             "incremental": true,
-            "bandwidth": null,
+            "bandwidth": "",
             "memory": "256M",
             "extra_args": [],
         },
@@ -64,7 +76,12 @@ fn without_a_file_the_defaults_are_the_documents_values() {
             "timeout": "30m",
         },
         "drill": { "timeout": "1h" },
-        "retention": { "days": 30, "min_keep": 4, "remote_days": null, "remote_min_keep": 4 },
+        "restore": {
+            "stop": ["systemctl", "stop", "opencode-memory-pod.service"],
+            "start": ["systemctl", "start", "opencode-memory-pod.service"],
+            "timeout": "5m",
+        },
+        "retention": { "days": 30, "min_keep": 4, "remote": null },
         "report": { "state_file": "/var/lib/opencode-backup/last-run.json", "textfile": null },
     });
     assert_eq!(json(&ran), expected);
@@ -88,7 +105,7 @@ fn what_is_printed_reads_back_as_the_same_configuration() {
     assert_eq!((again.code, again.stdout), (Some(0), defaults.stdout));
 
     let text = "subvolume = \"/data/p\"\n[datasets.x]\npath = \"a b/c\"\nformat = \"files\"\n\
-                [remote]\nprefix = \"h/\"\nbandwidth = \"10M\"\n[retention]\nremote_days = 90\n";
+                [remote]\nprefix = \"h/\"\nbandwidth = \"10M\"\n[retention.remote]\ndays = 90\n";
     let first = place.with(text, &["config", "--json"]);
     let printed = place.with(text, &["config"]);
     let source = place.path().join("config.toml");
@@ -159,7 +176,7 @@ fn a_file_that_somebody_named_must_be_there() {
         assert!(ran.stderr.starts_with(&start), "{ran}");
         assert!(
             ran.stderr
-                .contains(&format!("{name} names it: create it or name another")),
+                .contains(&format!("{name} names it: create it or name another one")),
             "{ran}"
         );
     }

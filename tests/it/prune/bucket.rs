@@ -1,4 +1,4 @@
-//! What goes from the bucket after `remote_days`, in a run and by hand.
+//! What goes from the bucket after `[retention.remote]`, in a run and by hand.
 
 use anyhow::Result;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn assert_there(bed: &Bed, timestamp: &str) {
 #[test]
 fn a_run_deletes_all_of_an_old_backup_and_keeps_the_newest() -> Result<()> {
     let bed = remote();
-    bed.set("retention.remote_min_keep", 3)?;
+    bed.set("retention.remote.min_keep", 3)?;
     let times = [10, 95, 100, 110, 400].map(days_ago);
     for timestamp in &times {
         put(&bed, "", timestamp, &this_host());
@@ -96,7 +96,7 @@ fn the_newest_complete_one_stays_however_old() -> Result<()> {
 #[test]
 fn without_an_age_a_run_never_deletes_in_the_bucket() -> Result<()> {
     let bed = remote();
-    bed.unset("retention.remote_days")?;
+    bed.unset("retention.remote")?;
     let old = days_ago(4_000);
     put(&bed, "", &old, &this_host());
     expect(&bed, &["run"], 0);
@@ -108,7 +108,7 @@ fn without_an_age_a_run_never_deletes_in_the_bucket() -> Result<()> {
 #[test]
 fn what_a_dead_run_left_goes_when_it_is_old_and_not_before() -> Result<()> {
     let bed = remote();
-    bed.set("retention.remote_days", 3)?;
+    bed.set("retention.remote.days", 3)?;
     let whole = days_ago(1);
     put(&bed, "", &whole, &this_host());
     let (fresh, young, old) = (days_ago(0), days_ago(2), days_ago(5));
@@ -131,7 +131,7 @@ fn what_a_dead_run_left_goes_when_it_is_old_and_not_before() -> Result<()> {
         assert!(line(&ran, timestamp).starts_with("kept"), "{ran}");
     }
     // A day is the least, whatever the configuration says.
-    bed.set("retention.remote_days", 1)?;
+    bed.set("retention.remote.days", 1)?;
     let ran = prune(&bed, &["--remote"], 0);
     assert_gone(&bed, &young);
     assert_eq!(keys_with(&bed, &fresh).len(), 3, "{ran}");

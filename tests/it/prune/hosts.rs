@@ -47,7 +47,7 @@ fn without_prefixes_another_hosts_backups_stay() -> Result<()> {
 #[test]
 fn another_hosts_newest_do_not_count_among_ours() -> Result<()> {
     let bed = remote();
-    bed.set("retention.remote_min_keep", 2)?;
+    bed.set("retention.remote.min_keep", 2)?;
     let ours = [100, 200, 300].map(days_ago);
     for timestamp in &ours {
         put(&bed, "", timestamp, &this_host());

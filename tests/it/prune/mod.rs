@@ -17,8 +17,8 @@ use crate::support::expect;
 fn remote() -> Bed {
     let bed = plain(Rclone::Old);
     impatient(&bed);
-    bed.set("retention.remote_days", 90).expect("a setting");
-    bed.set("retention.remote_min_keep", 1).expect("a setting");
+    bed.set("retention.remote.days", 90).expect("a setting");
+    bed.set("retention.remote.min_keep", 1).expect("a setting");
     bed
 }
 

@@ -97,7 +97,7 @@ fn a_damaged_manifest_does_not_make_retention_hold_the_others_in_memory() -> Res
     })?;
     let damaged = "manifests/2025-01-02T00-00-00Z.json";
     bed.s3().put(bed.bucket(), damaged, b"{}")?;
-    bed.set("retention.remote_days", 90)?;
+    bed.set("retention.remote.days", 90)?;
     let (ran, most) = watched(&bed, &["prune", "--remote", "--dry-run"])?;
     assert_eq!(ran.code, Some(0), "{ran}");
     assert!(ran.stdout.contains("of the host other"), "{ran}");

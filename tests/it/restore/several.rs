@@ -261,18 +261,21 @@ fn no_more_are_fetched_at_once_than_there_is_memory_for() -> Result<()> {
 #[test]
 fn where_a_dataset_belongs_that_the_configuration_does_not_know_is_not_guessed() -> Result<()> {
     let bed = plain(Rclone::Old);
-    backup(&bed);
     let text = fs::read_to_string(bed.config_path())?;
-    fs::write(bed.config_path(), text.replace("falkordb", "graph"))?;
+    let other = "[datasets.falkordb]\nenable = false\n[datasets.graph]";
+    let renamed = text.replace("[datasets.falkordb]", other);
+    fs::write(bed.config_path(), renamed)?;
+    backup(&bed);
+    fs::write(bed.config_path(), text)?;
     let ran = restore(&bed, &target(&bed), &[], 0);
     assert!(
         ran.stdout
-            .starts_with("# falkordb is not in the configuration"),
+            .starts_with("# graph is not in the configuration"),
         "{ran}"
     );
     assert!(!ran.stdout.contains("systemctl"), "{ran}");
     assert!(
-        ran.stderr.contains("falkordb is not in the configuration"),
+        ran.stderr.contains("graph is not in the configuration"),
         "{ran}"
     );
     Ok(())

@@ -84,7 +84,7 @@ fn every_key_that_config_prints_is_in_the_readme() {
         }
     }
     assert!(
-        keys.len() > 20 && keys.contains("retention.remote_days"),
+        keys.len() > 20 && keys.contains("retention.days"),
         "{keys:#?}"
     );
     let missing: Vec<_> = keys

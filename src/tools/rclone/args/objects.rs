@@ -97,13 +97,13 @@ pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Command {
     )
 }
 
-/// The version, asked with the operator's arguments: an older rclone refuses some.
+/// The version, with the configured bandwidth and flags: rclone refuses what it does not understand, offline.
 ///
 /// # Errors
 /// Where no shell state can be had.
 pub(crate) fn version(rclone: &Path, remote: &Remote) -> Command {
     let sh = &*shell();
-    cmd!(sh, "{rclone} version").args(&remote.extra_args).into()
+    finish(limited(cmd!(sh, "{rclone} version"), remote), remote)
 }
 
 /// Deletes all below a prefix.

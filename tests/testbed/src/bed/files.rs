@@ -24,10 +24,12 @@ env_file = "{at}/opencode.env"
 [datasets.falkordb]
 path = "containers/falkordb"
 format = "redis"
+max_data_age = "off"
 
 [datasets.valkey]
 path = "containers/valkey"
 format = "redis"
+max_data_age = "off"
 
 [remote]
 bucket = "{bucket}"

@@ -138,14 +138,12 @@ impl Ground {
     pub fn choose(&self, kind: Kind) -> Result<()> {
         for name in Kind::Both.datasets() {
             let key = format!("datasets.{name}");
-            if kind.datasets().contains(name) {
-                let format = if *name == "files" { "files" } else { "redis" };
-                self.bed
-                    .set(&format!("{key}.path"), format!("containers/{name}"))?;
-                self.bed.set(&format!("{key}.format"), format)?;
-            } else {
-                self.bed.unset(&key)?;
-            }
+            let format = if *name == "files" { "files" } else { "redis" };
+            self.bed
+                .set(&format!("{key}.path"), format!("containers/{name}"))?;
+            self.bed.set(&format!("{key}.format"), format)?;
+            let enable = kind.datasets().contains(name);
+            self.bed.set(&format!("{key}.enable"), enable)?;
         }
         Ok(())
     }

@@ -107,7 +107,7 @@ fn many_backups(binary: &Path, backups: usize) -> Result<Vec<Row>> {
     println!("{backups} backups: making them");
     let ground = little(binary)?;
     let bed = &ground.bed;
-    bed.set("retention.remote_days", 36_500)?;
+    bed.set("retention.remote.days", 36_500)?;
     measure::usage(&mut bed.cmd(&["run"]))?;
     let made = bed.committed()?.pop().context("no backup")?;
     let keys = bed.keys()?;

@@ -1,32 +1,36 @@
-//! The effective configuration: the defaults, the round trip, the stable JSON keys.
+//! The effective configuration: the defaults, the round trip, the keys in JSON.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::{SOURCE, parse};
 use crate::config::{
-    Config, Dataset, Drill, Export, Format, Remote, Report, Retention, Span, Uuid,
+    Config, Dataset, Drill, Export, Format, Remote, RemoteRetention, Report, Restore, Retention,
+    ShrinkLimit, Span,
 };
 
 const DEFAULTS: &str = r##"subvolume = "/persist"
 snapshot_dir = "/.snapshots"
-# former_subvolume_uuids = []
+former_subvolume_uuids = []
 env_file = "/run/secrets/opencode.env"
+save_timeout = "5m"
 
 [datasets.falkordb]
+enable = true
 path = "containers/falkordb"
 format = "redis"
 max_data_age = "24h"
-# check = ["valkey-check", "{dir}"]
+max_shrink = "50%"
 
 [datasets.valkey]
+enable = true
 path = "containers/valkey"
 format = "redis"
 max_data_age = "24h"
-# check = ["valkey-check", "{dir}"]
+max_shrink = "50%"
 
 [remote]
 bucket = "opencode-memory-backups"
@@ -43,30 +47,26 @@ enable = true
 command = ["python3", "/root/.opencode/graphiti/memory_manager.py", "export"]
 timeout = "30m"
 
-[drill]
-timeout = "1h"
-
 [retention]
 days = 30
 min_keep = 4
-# remote_days = 90
-# remote_min_keep = 4
+
+[drill]
+timeout = "1h"
+
+[restore]
+stop = ["systemctl", "stop", "opencode-memory-pod.service"]
+start = ["systemctl", "start", "opencode-memory-pod.service"]
+timeout = "5m"
 
 [report]
 state_file = "/var/lib/opencode-backup/last-run.json"
-# textfile = "/var/lib/prometheus-node-exporter/opencode-backup.prom"
 "##;
-
-fn with_source(config: Config) -> Config {
-    Config {
-        source: Some(PathBuf::from(SOURCE)),
-        ..config
-    }
-}
 
 #[test]
 fn the_defaults_are_the_documents_values() {
-    assert_eq!(Config::default().to_toml(), DEFAULTS);
+    let defaults = Config::parse("", None).unwrap();
+    assert_eq!(toml::to_string(&defaults).unwrap(), DEFAULTS);
 }
 
 #[test]
@@ -75,73 +75,68 @@ fn an_empty_file_and_the_printed_defaults_mean_the_defaults() {
         "",
         "\u{feff}",
         "# nothing\n",
-        "[remote]\n[report]\n",
+        "[datasets]\n[datasets.valkey]\n[remote]\n[report]\n",
         DEFAULTS,
     ] {
-        assert_eq!(
-            parse(text).unwrap(),
-            with_source(Config::default()),
-            "{text}"
-        );
+        let config = parse(text).unwrap();
+        assert_eq!(config.source.as_deref(), Some(Path::new(SOURCE)));
+        let without = Config {
+            source: None,
+            ..config
+        };
+        assert_eq!(without, Config::parse("", None).unwrap(), "{text}");
     }
 }
 
 #[test]
-fn the_commented_examples_are_valid_too() {
-    let text = DEFAULTS.replace("# ", "");
-    let config = parse(&text).unwrap();
-    assert_eq!(config.retention.remote_days, NonZeroU32::new(90));
-    assert!(config.report.textfile.is_some());
-    assert_eq!(parse(&config.to_toml()).unwrap(), config);
+fn a_dataset_is_merged_into_the_defaults_key_by_key() {
+    let text = "[datasets.falkordb]\nserver = \"127.0.0.1:6379\"\nmax_shrink = \"off\"\n\
+                [datasets.valkey]\nenable = false\n[datasets.notes]\npath = \"n\"\n";
+    let config = parse(text).unwrap();
+    let all: Vec<&str> = config.datasets.keys().map(|name| name.as_str()).collect();
+    assert_eq!(all, ["falkordb", "notes", "valkey"]);
+    let enabled: Vec<&str> = config.enabled().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(enabled, ["falkordb", "notes"]);
+    let falkordb = &config.datasets[&"falkordb".parse().unwrap()];
+    assert_eq!(falkordb.path, Path::new("containers/falkordb"));
+    assert_eq!(falkordb.max_shrink, None);
+    assert!(falkordb.server.is_some());
+    let notes = &config.datasets[&"notes".parse().unwrap()];
+    assert_eq!(notes.format, Format::Redis);
+    assert_eq!(notes.max_data_age, Span::from_secs(86_400));
+    assert_eq!(notes.max_shrink, Some(ShrinkLimit::HALF));
+}
+
+#[test]
+fn the_bucket_is_pruned_only_where_it_has_a_table() {
+    assert_eq!(parse("").unwrap().retention.remote, None);
+    let remote = |text: &str| parse(text).unwrap().retention.remote.unwrap();
+    let table = remote("[retention.remote]\n");
+    assert_eq!(table, RemoteRetention::default());
+    let numbers = [table.daily, table.weekly, table.monthly, table.yearly];
+    assert_eq!(
+        (table.days.get(), numbers, table.min_keep.get()),
+        (30, [60, 26, 24, 10], 4)
+    );
+    assert_eq!(remote("[retention.remote]\ndaily = 0\ndays = 7\n").daily, 0);
 }
 
 #[test]
 fn json_has_every_key_and_null_for_what_is_absent() {
-    let json = Config::default().to_json();
+    let json = serde_json::to_value(Config::parse("", None).unwrap()).unwrap();
+    let null = serde_json::Value::Null;
     for absent in [
         "/datasets/valkey/check",
-        "/remote/bandwidth",
-        "/retention/remote_days",
+        "/datasets/valkey/server",
+        "/datasets/valkey/server_password_variable",
+        "/retention/remote",
         "/report/textfile",
     ] {
-        assert_eq!(
-            json.pointer(absent),
-            Some(&serde_json::Value::Null),
-            "{absent}"
-        );
+        assert_eq!(json.pointer(absent), Some(&null), "{absent}");
     }
-    for (pointer, value) in [
-        ("/subvolume", serde_json::json!("/persist")),
-        ("/former_subvolume_uuids", serde_json::json!([])),
-        ("/datasets/falkordb/format", serde_json::json!("redis")),
-        ("/datasets/falkordb/max_data_age", serde_json::json!("24h")),
-        ("/remote/memory", serde_json::json!("256M")),
-        ("/drill/timeout", serde_json::json!("1h")),
-        ("/retention/days", serde_json::json!(30)),
-    ] {
-        assert_eq!(json.pointer(pointer), Some(&value), "{pointer}");
-    }
-    // The keys of the file, no more and no less.
-    let mut keys = Vec::new();
-    let live = DEFAULTS.replace("# ", "");
-    let toml: toml::Table = live.parse().unwrap();
-    for (key, value) in &toml {
-        keys.push(key.clone());
-        for inner in value.as_table().into_iter().flat_map(|table| table.keys()) {
-            keys.push(format!("{key}/{inner}"));
-            assert!(
-                json.pointer(&format!("/{key}/{inner}")).is_some(),
-                "{key}.{inner}"
-            );
-        }
-    }
-    let count: usize = json
-        .as_object()
-        .unwrap()
-        .values()
-        .map(|value| 1 + value.as_object().map_or(0, serde_json::Map::len))
-        .sum();
-    assert_eq!(count, keys.len());
+    assert_eq!(json.pointer("/source"), None);
+    assert_eq!(json["datasets"]["falkordb"]["max_data_age"], "24h");
+    assert_eq!(json["retention"]["days"], 30);
 }
 
 fn path_component() -> impl Strategy<Value = String> {
@@ -174,13 +169,24 @@ fn dataset() -> impl Strategy<Value = Dataset> {
         prop_oneof![Just(Format::Redis), Just(Format::Files)],
         proptest::option::of(span()),
         prop_oneof![Just(Vec::new()), command("--dir={dir}")],
+        proptest::option::of(
+            (1_u8..100).prop_map(|limit| format!("{limit}%").parse::<ShrinkLimit>().unwrap()),
+        ),
+        proptest::option::of(prop_oneof![Just("[::1]:1"), Just("unix:/a b")]),
+        any::<bool>(),
     )
-        .prop_map(|(format, max_data_age, check)| Dataset {
-            path: PathBuf::new(),
-            format,
-            max_data_age,
-            check,
-        })
+        .prop_map(
+            |(format, max_data_age, check, max_shrink, server, enable)| Dataset {
+                enable,
+                path: PathBuf::new(),
+                format,
+                max_data_age,
+                max_shrink,
+                server: server.map(|server| server.parse().unwrap()),
+                server_password_variable: enable.then(|| "A_1".to_owned()),
+                check,
+            },
+        )
 }
 
 fn datasets() -> impl Strategy<Value = Vec<(String, Dataset)>> {
@@ -207,10 +213,7 @@ fn remote() -> impl Strategy<Value = Remote> {
             Just("http://[::1]:9"),
         ],
         any::<bool>(),
-        proptest::option::of(prop_oneof![
-            Just("1.5M:off"),
-            Just("08:00,512k Sat-12:00,off")
-        ]),
+        "[^\\p{Cc}]{0,9}",
         1_u64..=1 << 40,
         prop_oneof![Just(vec![]), Just(vec!["--s3-no-head", "--transfers=8"])],
     )
@@ -221,15 +224,33 @@ fn remote() -> impl Strategy<Value = Remote> {
                 provider: "Minio".to_owned(),
                 endpoint: endpoint.parse().unwrap(),
                 incremental,
-                bandwidth: bandwidth.map(str::to_owned),
-                memory: memory.try_into().unwrap(),
-                extra_args: args.into_iter().map(str::to_owned).collect(),
+                bandwidth,
+                memory: memory.to_string().parse().unwrap(),
+                extra_args: args.into_iter().map(|arg| arg.parse().unwrap()).collect(),
+            },
+        )
+}
+
+fn remote_retention() -> impl Strategy<Value = RemoteRetention> {
+    (
+        positive(u32::MAX),
+        any::<(u32, u32, u32, u32)>(),
+        positive(u32::MAX),
+    )
+        .prop_map(
+            |(days, (daily, weekly, monthly, yearly), min_keep)| RemoteRetention {
+                days,
+                daily,
+                weekly,
+                monthly,
+                yearly,
+                min_keep,
             },
         )
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    let uuids = proptest::collection::btree_set(any::<[u8; 16]>(), 0..3);
+    let uuids = proptest::collection::btree_set(1_u128.., 0..3);
     (
         (
             below("/sub"),
@@ -241,29 +262,37 @@ fn config() -> impl Strategy<Value = Config> {
         ),
         (any::<bool>(), command("export"), span(), span()),
         (
-            positive(36_500),
             positive(u32::MAX),
-            proptest::option::of(positive(36_500)),
             positive(u32::MAX),
+            proptest::option::of(remote_retention()),
         ),
         (below("/state"), proptest::option::of(below("/text"))),
     )
         .prop_map(|(first, export, keep, (state_file, textfile))| {
             let (subvolume, snapshot_dir, env_file, uuids, datasets, remote) = first;
-            let datasets: BTreeMap<_, _> = datasets
-                .into_iter()
-                .map(|(name, dataset)| (name.parse().unwrap(), dataset))
-                .collect();
+            // The defaults are there in any case, and something is enabled.
+            let mut all = parse("").unwrap().datasets;
+            all.extend(
+                datasets
+                    .into_iter()
+                    .map(|(name, dataset)| (name.parse().unwrap(), dataset)),
+            );
             let (enable, command, timeout, drill) = export;
-            let (days, min_keep, remote_days, remote_min_keep) = keep;
-            with_source(Config {
-                source: None,
+            let (days, min_keep, remote_retention) = keep;
+            Config {
+                source: Some(PathBuf::from(SOURCE)),
                 subvolume,
                 snapshot_dir,
-                former_subvolume_uuids: uuids.into_iter().filter_map(Uuid::from_bytes).collect(),
+                former_subvolume_uuids: uuids.into_iter().map(Uuid::from_u128).collect(),
                 env_file,
-                datasets,
+                save_timeout: drill,
+                datasets: all,
                 remote,
+                restore: Restore {
+                    stop: command.clone(),
+                    start: command.clone(),
+                    timeout,
+                },
                 export: Export {
                     enable,
                     command,
@@ -273,21 +302,20 @@ fn config() -> impl Strategy<Value = Config> {
                 retention: Retention {
                     days,
                     min_keep,
-                    remote_days,
-                    remote_min_keep,
+                    remote: remote_retention,
                 },
                 report: Report {
                     state_file,
                     textfile,
                 },
-            })
+            }
         })
 }
 
 proptest! {
     #[test]
     fn what_is_printed_parses_back_to_an_equal_configuration(config in config()) {
-        let text = config.to_toml();
+        let text = toml::to_string(&config).unwrap();
         let back = parse(&text);
         prop_assert!(back.is_ok(), "{}\n{}", text, back.unwrap_err());
         prop_assert_eq!(back.unwrap(), config);
