@@ -9,9 +9,8 @@ use anyhow::{Context as _, Result};
 use log::{info, warn};
 use serde::de::DeserializeOwned;
 
-use super::{Entry, Policy, Row, is_complete, plan, protected};
-use crate::bucket::catalog::Remote;
-use crate::bucket::catalog::{Fetched, fetch_all};
+use super::{Entry, Policy, Row, is_complete};
+use crate::bucket::catalog::{Fetched, Remote, fetch_all};
 use crate::bucket::names::{self, Mark};
 use crate::bucket::summary::{Head, Started, Summary};
 use crate::config::DatasetName;
@@ -82,12 +81,7 @@ impl<'a> Backups<'a> {
             ownership: self.ownership(*timestamp),
             unconfigured: None,
         });
-        let entries: Vec<Entry> = entries.collect();
-        let decisions = plan(&entries, &policy, &protected(), now);
-        let decided = entries.into_iter().zip(decisions);
-        decided
-            .map(|(entry, decision)| Row::new(entry, decision))
-            .collect()
+        Row::plan(entries.collect(), &policy, now)
     }
 
     /// By the host's name.

@@ -14,7 +14,6 @@ use crate::bucket::catalog::Remote;
 use crate::bucket::names::Mark;
 use crate::exit::StepError;
 use crate::host::Host;
-use crate::interrupt::Interrupt;
 use crate::timestamp::Timestamp;
 use crate::tools::btrfs::{Btrfs, Subvolume};
 use crate::tools::rclone::Rclone;
@@ -55,13 +54,18 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn new(entry: Entry, decision: Decision) -> Self {
-        Self {
+    fn plan(entries: Vec<Entry>, policy: &Policy, now: Timestamp) -> Vec<Self> {
+        // The backups with the peak of a dataset: none until summaries record one.
+        let protected = BTreeSet::new();
+        let decisions = plan(&entries, policy, &protected, now);
+        let decided = entries.into_iter().zip(decisions);
+        let row = |(entry, decision): (Entry, Decision)| Self {
             name: entry.name,
             timestamp: entry.timestamp,
             decision,
             error: None,
-        }
+        };
+        decided.map(row).collect()
     }
 }
 
@@ -149,47 +153,39 @@ impl Prune<'_> {
         }
     }
 
-    fn execute(&self, rows: Vec<Row>, place: &str, delete: impl Fn(&Row) -> Result<()>) -> Side {
-        match self.dry_run {
-            true => Side {
-                rows,
-                ..Side::default()
-            },
-            false => execute(&self.host.interrupt, rows, place, delete),
-        }
-    }
-}
-
-/// Deletes what was decided. A deletion that fails does not stop the others.
-fn execute(
-    interrupt: &Interrupt,
-    mut rows: Vec<Row>,
-    place: &str,
-    delete: impl Fn(&Row) -> Result<()>,
-) -> Side {
-    let mut deleted = 0;
-    for row in rows.iter_mut().filter(|row| row.decision.is_delete()) {
-        let result = match interrupt.check() {
-            Ok(()) => delete(row).map_err(StepError::from),
-            Err(interrupted) => Err(interrupted.into()),
+    /// Deletes what was decided. A deletion that fails does not stop the others.
+    fn execute(
+        &self,
+        mut rows: Vec<Row>,
+        place: &str,
+        delete: impl Fn(&Row) -> Result<()>,
+    ) -> Side {
+        let mut deleted = 0;
+        let delete = |row: &Row| -> Result<(), StepError> {
+            self.host.interrupt.check()?;
+            Ok(delete(row)?)
         };
-        match result {
-            Ok(()) => {
-                info!(step = "retention"; "deleted {}{place}: {}", row.name, row.decision);
-                deleted += 1;
-            }
-            Err(error) => {
-                if !error.is_interrupted() {
-                    warn!(step = "retention"; "{} could not be deleted{place}: {error}", row.name);
+        let is_due = |row: &&mut Row| row.decision.is_delete() && !self.dry_run;
+        for row in rows.iter_mut().filter(is_due) {
+            match delete(row) {
+                Ok(()) => {
+                    info!(step = "retention"; "deleted {}{place}: {}", row.name, row.decision);
+                    deleted += 1;
                 }
-                row.error = Some(error);
+                Err(error) => {
+                    if !error.is_interrupted() {
+                        warn!(step = "retention"; "{} could not be deleted{place}: {error}", row.name);
+                    }
+                    row.error = Some(error);
+                }
             }
         }
-    }
-    Side {
-        rows,
-        deleted,
-        error: None,
+        let error = None;
+        Side {
+            rows,
+            deleted,
+            error,
+        }
     }
 }
 
@@ -206,11 +202,6 @@ pub(crate) fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(
         );
     }
     Ok(())
-}
-
-/// The timestamps of the backups with the peak of a dataset: none until summaries record one.
-fn protected() -> BTreeSet<Timestamp> {
-    BTreeSet::new()
 }
 
 fn is_complete(marks: Option<&BTreeSet<Mark>>) -> bool {

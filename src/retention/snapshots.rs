@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Decision, Entry, Policy, Reason, Row, is_complete, plan, protected};
+use super::{Decision, Entry, Policy, Reason, Row, is_complete};
 use crate::bucket::catalog::Remote;
 use crate::config::Config;
 use crate::snapshots::{self, Foreign, Ownership, SnapshotName};
@@ -52,22 +52,16 @@ impl<'a> Snapshots<'a> {
         };
         let here = candidates.into_iter();
         let here = here.map(|one| entry(one.name, one.timestamp, one.ownership));
-        // At the end, where the rows do not reach.
+        // At the end, where its row is cut off.
         let upcoming = upcoming.map(|timestamp| {
             let name = SnapshotName::of(&config.subvolume, timestamp).to_string();
             entry(name, timestamp, Ownership::Ours)
         });
-        let rows = here.len();
-        let entries: Vec<Entry> = here.chain(upcoming).collect();
-        let decisions = plan(
-            &entries,
-            &Policy::local(config.retention),
-            &protected(),
-            now,
-        );
-        let decided = entries.into_iter().zip(decisions).take(rows);
-        let rows = decided.map(|(entry, decision)| Row::new(entry, decision));
-        Ok((this, rows.collect()))
+        let count = here.len();
+        let entries = here.chain(upcoming).collect();
+        let mut rows = Row::plan(entries, &Policy::local(config.retention), now);
+        rows.truncate(count);
+        Ok((this, rows))
     }
 
     pub(super) fn delete(&self, row: &Row) -> Result<()> {

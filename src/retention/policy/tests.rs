@@ -130,6 +130,21 @@ fn a_week_begins_on_monday_and_may_span_two_years() {
 }
 
 #[test]
+fn the_same_day_of_two_years_is_in_two_periods() {
+    let times = ["2026-06-18T12-00-00Z", "2025-06-18T12-00-00Z"];
+    let entries = times.map(|text| entry(time(text)));
+    for (index, rule) in ["daily", "weekly", "monthly", "yearly"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut periods = [0; 4];
+        periods[index] = 2;
+        let texts = texts(&entries, &Policy::new(1, periods, 1), time(times[0]));
+        assert_eq!(texts[1], format!("2nd of 2 {rule}"));
+    }
+}
+
+#[test]
 fn what_is_always_kept() {
     let policy = Policy::new(30, [0; 4], 1);
     let foreign = Entry {
