@@ -152,9 +152,6 @@ pub(crate) struct Prune {
     /// The bucket, too; needs [retention.remote]
     #[arg(long)]
     pub remote: bool,
-    /// First take over writable snapshots of our name and subvolume, which an older script left
-    #[arg(long)]
-    pub adopt: bool,
     /// How it is printed
     #[command(flatten)]
     pub json: Json,

@@ -6,7 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const FORMAT: &str = "%Y-%m-%dT%H-%M-%SZ";
@@ -40,6 +40,11 @@ impl Timestamp {
 
     pub(crate) fn unix(self) -> i64 {
         self.0.timestamp()
+    }
+
+    /// The day, in UTC.
+    pub(crate) fn date(self) -> NaiveDate {
+        self.0.date_naive()
     }
 
     /// The same time for people and JSON readers: `2025-01-01T12:00:00Z` (RFC 3339).

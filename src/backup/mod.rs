@@ -11,7 +11,6 @@ mod export;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 mod previous;
-mod prune;
 mod register;
 mod upload;
 
@@ -29,6 +28,7 @@ use crate::free_space::Space;
 use crate::host::Host;
 use crate::lock::{self, Lock, LockError};
 use crate::preflight::{self, Check, Ready};
+use crate::retention::{Prune, Pruned};
 use crate::snapshots::{self, Snapshot};
 use crate::step::timer::StepTimer;
 use crate::step::{Label, Step};
@@ -39,7 +39,6 @@ use crate::ui::{Bytes, counted};
 use outcome::{DatasetOutcome, ExportOutcome, Outcome, Refused};
 use previous::PreviousBackup;
 use register::Registration;
-pub(crate) use register::same_clock;
 use upload::Work;
 
 /// What every stage of a run works with.
@@ -142,7 +141,7 @@ impl Run<'_> {
         outcome.commit = Some(commit);
         if stored {
             self.enter(outcome, Step::Retention);
-            outcome.retention = Some(prune::all(self, &bucket, &snapshot.subvolume));
+            outcome.retention = Some(self.prune(&bucket, &snapshot));
         }
     }
 
@@ -221,6 +220,23 @@ impl Run<'_> {
             DatasetOutcome::new(name, &self.host.config.remote.prefix, self.timestamp);
         outcome.fail(Step::Upload, no_thread(error));
         (outcome, Tree::default())
+    }
+
+    fn prune(&self, bucket: &Registration, snapshot: &Snapshot) -> Result<Pruned, StepError> {
+        let pruned = bucket.with(self.timestamp).and_then(|remote| {
+            let prune = Prune {
+                host: self.host,
+                btrfs: &self.ready.btrfs,
+                rclone: &self.ready.rclone,
+                subvolume: &snapshot.subvolume,
+                remote: &remote,
+                now: self.timestamp,
+                bucket: true,
+                dry_run: false,
+            };
+            Ok(prune.run()?)
+        });
+        pruned.map_err(|error| error.context("nothing was deleted"))
     }
 
     fn enter(&self, outcome: &mut Outcome, step: Step) {

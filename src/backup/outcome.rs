@@ -156,10 +156,9 @@ impl Outcome {
             }
         });
         failures.extend(of(Exit::Retention, self.retention.as_ref()));
-        if let Some(Ok(pruned)) = &self.retention
-            && !pruned.failed.is_empty()
-        {
-            failures.push((Exit::Retention, self.signal.is_some()));
+        if let Some(Ok(pruned)) = &self.retention {
+            let errors = pruned.errors();
+            failures.extend(errors.map(|error| (Exit::Retention, error.is_interrupted())));
         }
         failures
     }
@@ -207,10 +206,9 @@ mod tests {
         let no_export: Break = |outcome| outcome.export = Some(ExportOutcome::failed(failed()));
         let no_retention: Break = |outcome| outcome.retention = Some(Err(failed()));
         let one_stays: Break = |outcome| {
-            outcome.retention = Some(Ok(Pruned {
-                failed: vec!["x".to_owned()],
-                ..Pruned::default()
-            }))
+            let mut pruned = Pruned::default();
+            pruned.bucket.error = Some(failed());
+            outcome.retention = Some(Ok(pruned));
         };
         let interrupt: Break = |outcome| outcome.signal = Some(Signal::SIGINT);
         let terminate: Break = |outcome| outcome.signal = Some(Signal::SIGTERM);

@@ -15,12 +15,13 @@ use super::upload::exclude;
 use crate::bucket::names::{self, Mark};
 use crate::config::Remote;
 use crate::dataset::compare;
+use crate::exit::StepError;
 use crate::host::Host;
 use crate::preflight::{self, Check, Ready};
 use crate::process::{Privileges, quote};
-use crate::retention::{self, Candidate, Ownership, Policy, Row};
+use crate::retention::snapshots::Snapshots;
+use crate::retention::{self, Decision, Row};
 use crate::secrets::{APP_KEY, KEY_ID};
-use crate::snapshots;
 use crate::snapshots::SnapshotName;
 use crate::step::timer::StepTimer;
 use crate::step::{Label, Step};
@@ -187,50 +188,27 @@ impl Plan {
         });
     }
 
-    /// As if this run's backup were committed.
+    /// As if this run's backup were complete.
     fn retention(&mut self, run: &Run<'_>, bucket: &Registration) {
-        let (config, btrfs) = (&run.host.config, &run.ready.btrfs);
-        if let Err(error) = bucket.clock(run.timestamp) {
+        if let Err(error) = self.prune(run, bucket) {
             self.notes
                 .push(format!("nothing would be deleted: {error}"));
-            return;
         }
-        let candidates = btrfs
-            .show(Label::new(Step::Retention), &config.subvolume)
-            .and_then(|subvolume| snapshots::candidates(config, btrfs, &subvolume));
-        let mut candidates = match candidates {
-            Ok(candidates) => candidates,
-            Err(error) => {
-                self.notes
-                    .push(format!("nothing would be deleted: {error:#}"));
-                return;
-            }
-        };
-        // The snapshot that the run would take counts among the newest.
-        let name = SnapshotName::of(&config.subvolume, run.timestamp).to_string();
-        candidates.push(Candidate {
-            name: name.clone(),
-            timestamp: run.timestamp,
-            whole: true,
-            ownership: Ownership::Ours(0),
-        });
-        let mut committed = bucket.committed();
-        committed.insert(run.timestamp);
-        self.retention = retention::plan(
-            &candidates,
-            &committed,
-            Policy::local(config.retention),
-            run.timestamp,
-        );
-        self.retention.retain(|row| row.name != name);
-        let going = self
-            .retention
-            .iter()
-            .filter_map(|row| Some((row.delete?, row.name.clone())));
-        for (id, name) in going.collect::<Vec<_>>() {
-            let command = btrfs.delete_command(id, &config.snapshot_dir.join(name));
+    }
+
+    fn prune(&mut self, run: &Run<'_>, bucket: &Registration) -> Result<(), StepError> {
+        let (config, btrfs, now) = (&run.host.config, &run.ready.btrfs, run.timestamp);
+        let remote = bucket.with(now)?;
+        retention::same_clock(remote.clock, now)?;
+        let subvolume = btrfs.show(Label::new(Step::Retention), &config.subvolume)?;
+        let (snapshots, rows) =
+            Snapshots::plan(config, btrfs, &subvolume, &remote, Some(now), now)?;
+        for row in rows.iter().filter(|row| row.decision.is_delete()) {
+            let command = snapshots.delete_command(row)?;
             self.push(run, Step::Retention, None, &command, Privileges::All);
         }
+        self.retention = rows;
+        Ok(())
     }
 }
 
@@ -312,12 +290,11 @@ impl fmt::Display for Plan {
             counted(self.retention.len() as u64, "snapshot")
         )?;
         for row in &self.retention {
-            let fate = if row.delete.is_some() {
-                "delete"
-            } else {
-                "keep"
+            let fate = match &row.decision {
+                Decision::Keep(_) => "kept",
+                Decision::Delete { .. } => "deleted",
             };
-            writeln!(f, "#   {fate:6}  {}  {}", row.name, row.reason)?;
+            writeln!(f, "#   {}  {fate}: {}", row.name, row.decision)?;
         }
         for note in &self.notes {
             writeln!(f, "# note: {note}")?;

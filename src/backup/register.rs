@@ -25,8 +25,6 @@ use crate::tools::rclone::args::literal;
 use crate::tools::rclone::cause::Cause;
 use crate::tools::rclone::payload::Payload;
 
-/// Seconds between the server's clock and ours beyond which nothing is deleted.
-const CLOCK_TOLERANCE: u64 = 60 * 60;
 /// How many interrupted runs serve as sources of files that need not be sent again.
 const INTERRUPTED_SOURCES: usize = 2;
 
@@ -161,14 +159,15 @@ impl Registration {
     }
 
     /// Every mark in the bucket, this run's manifest included.
-    pub(super) fn marks_with(&self, committed: Timestamp) -> Remote {
-        let marks = self.state.as_ref().map(|state| state.marks.clone());
-        let mut marks = marks.unwrap_or_default();
+    pub(super) fn with(&self, committed: Timestamp) -> Result<Remote, StepError> {
+        let state = self.state.as_ref().map_err(Clone::clone)?;
+        let mut marks = state.marks.clone();
         marks.entry(committed).or_default().insert(Mark::Complete);
-        Remote {
+        Ok(Remote {
             marks,
+            clock: state.clock,
             ..Remote::default()
-        }
+        })
     }
 
     /// The newest complete backup: its unchanged files are copied on the server.
@@ -188,27 +187,6 @@ impl Registration {
             .take(INTERRUPTED_SOURCES)
             .collect()
     }
-
-    /// Fails unless the bucket's clock agrees with ours: otherwise nothing may be deleted.
-    pub(super) fn clock(&self, now: Timestamp) -> Result<(), StepError> {
-        let state = self.state.as_ref().map_err(Clone::clone)?;
-        Ok(same_clock(state.clock, now)?)
-    }
-}
-
-/// Fails unless two clocks agree well enough for age to decide what is deleted.
-pub(crate) fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<()> {
-    let Some(theirs) = theirs else {
-        bail!("the bucket's answer has no date");
-    };
-    if theirs.unix().abs_diff(ours.unix()) > CLOCK_TOLERANCE {
-        bail!(
-            "the bucket's clock says {} and ours {}: one of them is wrong, and age decides what is deleted",
-            theirs.rfc3339(),
-            ours.rfc3339()
-        );
-    }
-    Ok(())
 }
 
 /// Selects whatever stands where this run's objects would go, and the exports.

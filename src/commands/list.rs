@@ -11,7 +11,6 @@ use crate::cli::List;
 use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::preflight;
-use crate::retention::Ownership;
 use crate::snapshots;
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
@@ -97,13 +96,7 @@ fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, Failure> {
     match candidates {
         Some(Ok(candidates)) => Ok(candidates
             .into_iter()
-            .map(|candidate| {
-                let ownership = match candidate.ownership {
-                    Ownership::Ours(_) => "ours".to_owned(),
-                    Ownership::Foreign(why) => why,
-                };
-                (candidate.timestamp, ownership)
-            })
+            .map(|candidate| (candidate.timestamp, candidate.ownership.to_string()))
             .collect()),
         Some(Err(problem)) => {
             match host.config.subvolume.exists() {

@@ -13,9 +13,7 @@ use crate::host::Host;
 use crate::lock::{self, LockError};
 use crate::preflight;
 use crate::restore::{self, DatasetRestore, Destination, RestoreError};
-use crate::retention::Ownership;
-use crate::snapshots;
-use crate::snapshots::SnapshotName;
+use crate::snapshots::{self, Foreign, Ownership, SnapshotName};
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
@@ -85,11 +83,11 @@ fn which_snapshot(host: &Host, which: Selector, now: Timestamp) -> anyhow::Resul
             .ok()?;
         snapshots::candidates(&host.config, &btrfs, &subvolume).ok()
     });
-    let ownership: BTreeMap<Timestamp, Result<(), String>> = match asked {
+    let ownership: BTreeMap<Timestamp, Result<(), Foreign>> = match asked {
         Some(candidates) => candidates
             .into_iter()
             .map(|one| match one.ownership {
-                Ownership::Ours(_) => (one.timestamp, Ok(())),
+                Ownership::Ours => (one.timestamp, Ok(())),
                 Ownership::Foreign(why) => (one.timestamp, Err(why)),
             })
             .collect(),

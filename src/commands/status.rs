@@ -17,9 +17,8 @@ use crate::free_space::Space;
 use crate::host::Host;
 use crate::preflight;
 use crate::report::{LARGEST_STATE, Last};
-use crate::retention::Ownership;
 use crate::small_file;
-use crate::snapshots;
+use crate::snapshots::{self, Ownership};
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
@@ -288,7 +287,7 @@ impl Status {
         if let Some(candidates) = candidates {
             let foreign = candidates
                 .iter()
-                .filter(|candidate| matches!(candidate.ownership, Ownership::Foreign(_)))
+                .filter(|candidate| candidate.ownership != Ownership::Ours)
                 .count();
             self.foreign_snapshots = Some(foreign);
             if foreign > 0 {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::Report;
 use crate::backup::outcome::DatasetOutcome;
-use crate::retention::{Reason, Row};
+use crate::retention::Row;
 use crate::timestamp::Timestamp;
 
 /// A gauge: its name without the prefix, its help, and its samples.
@@ -136,9 +136,10 @@ fn places(report: &Report<'_>) -> Vec<Metric> {
         optional(report.snapshots.map(|count| count as f64)),
     )];
     if let Some(pruned) = report.retention {
-        let is_foreign = |row: &&Row| matches!(row.reason, Reason::Foreign(_));
-        let foreign = pruned.rows.iter().filter(is_foreign).count();
-        let kept = (pruned.rows.len() - foreign) as f64 - pruned.deleted as f64;
+        let snapshots = &pruned.snapshots;
+        let is_foreign = |row: &&Row| row.decision.is_foreign();
+        let foreign = snapshots.rows.iter().filter(is_foreign).count();
+        let kept = (snapshots.rows.len() - foreign) as f64 - snapshots.deleted as f64;
         metrics.extend([
             (
                 "snapshots_kept",
@@ -148,7 +149,7 @@ fn places(report: &Report<'_>) -> Vec<Metric> {
             (
                 "snapshots_pruned",
                 "Local snapshots that the last run deleted.",
-                one(pruned.deleted as f64),
+                one(snapshots.deleted as f64),
             ),
             (
                 "snapshots_foreign",
@@ -158,7 +159,7 @@ fn places(report: &Report<'_>) -> Vec<Metric> {
             (
                 "backups_pruned",
                 "Backups that the last run deleted from the bucket.",
-                one(pruned.remote_deleted as f64),
+                one(pruned.bucket.deleted as f64),
             ),
         ]);
     }

@@ -3,7 +3,7 @@
 use crate::backup::outcome::{Outcome, Refused};
 use crate::exit::{Exit, StepError};
 use crate::preflight::State;
-use crate::retention::Reason;
+use crate::retention::{Decision, Reason};
 use crate::step::Step;
 use crate::timestamp::Timestamp;
 use crate::ui::{Bytes, counted};
@@ -130,17 +130,18 @@ fn story(outcome: &Outcome) -> Vec<String> {
     }
     match &outcome.retention {
         Some(Err(error)) => parts.push(format!("retention failed: {error}")),
-        Some(Ok(pruned)) if !pruned.failed.is_empty() => {
-            parts.push(format!("retention failed: {}", pruned.failed.join("; ")))
+        Some(Ok(pruned)) if pruned.errors().next().is_some() => {
+            let failures = pruned.failures().join("; ");
+            parts.push(format!("retention failed: {failures}"));
         }
-        Some(Ok(pruned)) if pruned.remote_deleted > 0 => parts.push(format!(
+        Some(Ok(pruned)) if pruned.bucket.deleted > 0 => parts.push(format!(
             "{} deleted here, {} in the bucket",
-            counted(pruned.deleted, "old snapshot"),
-            counted(pruned.remote_deleted, "old backup")
+            counted(pruned.snapshots.deleted, "old snapshot"),
+            counted(pruned.bucket.deleted, "old backup")
         )),
-        Some(Ok(pruned)) if pruned.deleted > 0 => parts.push(format!(
+        Some(Ok(pruned)) if pruned.snapshots.deleted > 0 => parts.push(format!(
             "{} deleted",
-            counted(pruned.deleted, "old snapshot")
+            counted(pruned.snapshots.deleted, "old snapshot")
         )),
         _ => {}
     }
@@ -178,9 +179,10 @@ pub(super) fn warnings(outcome: &Outcome) -> Vec<String> {
     if let Some(Ok(pruned)) = &outcome.retention {
         warnings.extend(pruned.warnings.iter().cloned());
         let future = pruned
+            .snapshots
             .rows
             .iter()
-            .filter(|row| row.reason == Reason::Future)
+            .filter(|row| row.decision == Decision::Keep(Reason::Future))
             .count();
         if future > 0 {
             warnings.push(format!(

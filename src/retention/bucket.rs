@@ -1,8 +1,7 @@
-//! Retention in the bucket: the local rules over manifests, of this host and this prefix alone.
+//! Retention in the bucket.
 //!
-//! Order is everything. A mark that names all that is going is written first, the manifest goes next, the data
-//! after it and the mark last: an interruption leaves an incomplete backup that is known to be ours, and never
-//! one that looks complete.
+//! The order of a deletion: a mark that names everything to be deleted, the manifest, the data, the mark. After an
+//! interruption the backup is incomplete and known to be ours; it never looks complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,36 +9,34 @@ use anyhow::{Context as _, Result};
 use log::{info, warn};
 use serde::de::DeserializeOwned;
 
-use crate::bucket::catalog::Remote;
-use crate::bucket::catalog::{Fetched, fetch_all};
+use super::{Entry, Policy, Row, is_complete};
+use crate::bucket::catalog::{Fetched, Remote, fetch_all};
 use crate::bucket::names::{self, Mark};
 use crate::bucket::summary::{Head, Started, Summary};
 use crate::config::DatasetName;
 use crate::host::Host;
-use crate::retention::{self, Candidate, Ownership, Policy, Row};
+use crate::snapshots::{Foreign, Ownership};
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::export::{OBJECT_END, OBJECT_START};
 use crate::tools::rclone::Rclone;
 use crate::tools::rclone::payload::Payload;
-use crate::ui::shown;
 
-/// An interrupted run is left alone for a day: it may still be under way on a slow link.
-const UNDER_WAY: i64 = 24 * 60 * 60;
 /// How many objects are read in one call.
 const BATCH: usize = 64;
 
-/// The bucket's backups, as far as their deletion is concerned.
-pub(crate) struct Expiry<'a> {
+/// The backups that can be deleted.
+pub(super) struct Backups<'a> {
     host: &'a Host,
     rclone: &'a Rclone,
-    /// Whose a backup is and what belongs to it, where that was read.
+    /// By timestamp, of the backups that were read.
     known: BTreeMap<Timestamp, Belongings>,
 }
 
 /// What belongs to a backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Belongings {
+    /// `None`: the backup cannot be read.
     host: Option<String>,
     prefixes: BTreeSet<String>,
     export: Option<String>,
@@ -47,16 +44,15 @@ struct Belongings {
     begun: BTreeSet<Mark>,
 }
 
-impl<'a> Expiry<'a> {
-    /// Looks at as many manifests as the decision needs: the newest until enough are ours, and all that are
-    /// too old.
+impl<'a> Backups<'a> {
+    /// Decides, the newest first.
     ///
     /// # Errors
     /// Where the bucket cannot be read.
-    pub(crate) fn look(
+    pub(super) fn plan(
         host: &'a Host,
         rclone: &'a Rclone,
-        marks: &Remote,
+        remote: &Remote,
         policy: Policy,
         now: Timestamp,
     ) -> Result<(Self, Vec<Row>)> {
@@ -65,72 +61,37 @@ impl<'a> Expiry<'a> {
             rclone,
             known: BTreeMap::new(),
         };
-        let horizon = policy.horizon(now);
-        let old = marks
-            .marks
-            .iter()
-            .filter(|(timestamp, _)| timestamp.unix() < horizon);
-        this.read(
-            &old.map(|(timestamp, marks)| (*timestamp, marks))
-                .collect::<Vec<_>>(),
-        )?;
-        let mut newest = marks
-            .marks
-            .iter()
-            .rev()
-            .filter(|(timestamp, marks)| marks.contains(&Mark::Complete) && **timestamp <= now);
-        let mut ours = 0;
-        while ours < policy.min_keep {
-            let Some((timestamp, marks)) = newest.next() else {
-                break;
-            };
-            if !this.known.contains_key(timestamp) {
-                this.read(&[(*timestamp, marks)])?;
-            }
-            ours += u32::from(this.is_ours(*timestamp));
-        }
-        let candidates: Vec<Candidate> = marks
-            .marks
-            .iter()
-            .map(|(timestamp, marks)| this.candidate(*timestamp, marks))
-            .collect();
-        let complete: BTreeSet<Timestamp> = candidates
-            .iter()
-            .filter(|candidate| candidate.whole)
-            .map(|candidate| candidate.timestamp)
-            .collect();
-        let mut rows = retention::plan(&candidates, &complete, policy, now);
-        for row in rows.iter_mut().filter(|row| row.delete.is_some()) {
-            let under_way = now.unix().saturating_sub(row.timestamp.unix()) < UNDER_WAY;
-            if under_way && !complete.contains(&row.timestamp) {
-                (row.delete, row.reason) = (None, retention::Reason::Young);
-            }
+        // Backups that were not read count as ours. One that is not ours leaves its place in a rule to another one, so
+        // reading them can only keep more: a plan that deletes nothing is final.
+        let mut rows = this.rows(remote, policy, now);
+        if rows.iter().any(|row| row.decision.is_delete()) {
+            let wanted = remote.marks.iter().map(|(at, marks)| (*at, marks));
+            this.read(&wanted.collect::<Vec<_>>())?;
+            rows = this.rows(remote, policy, now);
         }
         Ok((this, rows))
     }
 
-    fn candidate(&self, timestamp: Timestamp, marks: &BTreeSet<Mark>) -> Candidate {
-        let ownership = match self.known.get(&timestamp).map(|known| &known.host) {
-            // Not read, so neither too old nor needed among the newest: whose it is decides nothing.
-            None => Ownership::Ours(0),
-            Some(Some(host)) if *host == self.host.name => Ownership::Ours(0),
-            Some(Some(host)) => {
-                Ownership::Foreign(format!("of the host {}", shown(host.as_bytes())))
-            }
-            Some(None) => Ownership::Foreign("it cannot be read".to_owned()),
-        };
-        Candidate {
+    fn rows(&self, remote: &Remote, policy: Policy, now: Timestamp) -> Vec<Row> {
+        let marks = remote.marks.iter().rev();
+        let entries = marks.map(|(timestamp, marks)| Entry {
             name: timestamp.to_string(),
-            timestamp,
-            whole: marks.contains(&Mark::Complete),
-            ownership,
-        }
+            timestamp: *timestamp,
+            complete: is_complete(Some(marks)),
+            ownership: self.ownership(*timestamp),
+            unconfigured: None,
+        });
+        Row::plan(entries.collect(), &policy, now)
     }
 
-    fn is_ours(&self, timestamp: Timestamp) -> bool {
-        self.known
-            .get(&timestamp)
-            .is_some_and(|known| known.host.as_deref() == Some(&self.host.name))
+    /// By the host's name.
+    fn ownership(&self, timestamp: Timestamp) -> Ownership {
+        match self.known.get(&timestamp).map(|known| &known.host) {
+            None => Ownership::Ours,
+            Some(Some(host)) if *host == self.host.name => Ownership::Ours,
+            Some(Some(host)) => Ownership::Foreign(Foreign::OtherHost(host.clone())),
+            Some(None) => Ownership::Foreign(Foreign::Unreadable),
+        }
     }
 
     fn read(&mut self, wanted: &[(Timestamp, &BTreeSet<Mark>)]) -> Result<()> {
@@ -256,16 +217,14 @@ impl<'a> Expiry<'a> {
     }
 
     /// Deletes one backup, in the order that never leaves a half that looks whole.
-    ///
-    /// # Errors
-    /// Where it will not go.
-    pub(crate) fn delete(&self, timestamp: Timestamp) -> Result<()> {
+    pub(super) fn delete(&self, row: &Row) -> Result<()> {
         let label = || Label::new(Step::Retention);
         let prefix = &self.host.config.remote.prefix;
+        let timestamp = row.timestamp;
         let known = self
             .known
             .get(&timestamp)
-            .filter(|_| self.is_ours(timestamp))
+            .filter(|_| self.ownership(timestamp) == Ownership::Ours)
             .with_context(|| format!("{timestamp} is not known to be ours"))?;
         let started = Started {
             head: Head::new(&self.host.name, timestamp),
@@ -298,31 +257,6 @@ impl<'a> Expiry<'a> {
                 .delete_if_there(label(), &begun.key(prefix, timestamp))?;
         }
         self.rclone.delete(label(), &mark)
-    }
-
-    /// Deletes what the rows say; one that will not go does not stop the others.
-    pub(crate) fn carry_out(&self, rows: &[Row]) -> (u64, Vec<String>) {
-        let (mut deleted, mut failed) = (0, Vec::new());
-        for row in rows.iter().filter(|row| row.delete.is_some()) {
-            if let Some(signal) = self.host.interrupt.signal() {
-                failed.push(format!(
-                    "{}: it stays, since we received {signal}",
-                    row.name
-                ));
-                continue;
-            }
-            match self.delete(row.timestamp) {
-                Ok(()) => {
-                    info!(step = "retention"; "deleted {} from the bucket: {}", row.name, row.reason);
-                    deleted += 1;
-                }
-                Err(error) => {
-                    warn!(step = "retention"; "{} could not be deleted from the bucket: {error:#}", row.name);
-                    failed.push(format!("{} in the bucket: {error:#}", row.name));
-                }
-            }
-        }
-        (deleted, failed)
     }
 }
 

@@ -1,273 +1,276 @@
-//! What goes and what stays: a pure function from facts to rows, each with its reason.
+//! The retention planner: a pure function from entries to decisions, for snapshots and for backups in the bucket.
 //!
-//! Age is the name's timestamp. A snapshot's mtime is its source's: pruning by that deletes every snapshot
-//! of a subvolume whose top directory has been quiet.
+//! An entry's age is the timestamp in its name. A snapshot has the mtime of its source: pruning by mtime deletes every
+//! snapshot of a subvolume whose top directory has not changed for a month.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use chrono::Datelike as _;
 use serde::Serialize;
 
-use crate::config::Retention;
-pub(crate) use crate::snapshots::{Candidate, Ownership};
+use crate::config::{DatasetName, Retention};
+use crate::snapshots::{Foreign, Ownership};
 use crate::timestamp::Timestamp;
+use crate::ui::counted as count;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// How long, and how many at least.
+/// Which entries are kept: an entry that any rule keeps is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// What is older than so many days goes …
-    pub days: u32,
-    /// … but never the newest so many.
-    pub min_keep: u32,
+    /// Everything younger is kept.
+    days: u32,
+    /// The newest so many are kept at any age.
+    min_keep: u32,
+    /// The newest of each of the last so many periods that have one is kept.
+    rules: [(Period, u32); 4],
+    /// Whether incomplete entries count for `min_keep` and the rules: a snapshot is useful without its backup.
+    counts_incomplete: bool,
 }
 
 impl Policy {
     pub(crate) fn local(retention: Retention) -> Self {
         Self {
-            days: retention.days.get(),
-            min_keep: retention.min_keep.get(),
+            counts_incomplete: true,
+            ..Self::new(retention.days.get(), [0; 4], retention.min_keep.get())
         }
     }
 
-    /// For the bucket; `None` where it is never pruned.
+    /// `None`: the bucket is never pruned.
     pub(crate) fn remote(retention: Retention) -> Option<Self> {
-        retention.remote.map(|remote| Self {
-            days: remote.days.get(),
-            min_keep: remote.min_keep.get(),
+        let remote = retention.remote?;
+        let periods = [remote.daily, remote.weekly, remote.monthly, remote.yearly];
+        Some(Self::new(remote.days.get(), periods, remote.min_keep.get()))
+    }
+
+    /// `periods` are the numbers of days, weeks, months and years; 0 disables a rule.
+    fn new(days: u32, periods: [u32; 4], min_keep: u32) -> Self {
+        let [daily, weekly, monthly, yearly] = periods;
+        Self {
+            days,
+            min_keep,
+            rules: [
+                (Period::Daily, daily),
+                (Period::Weekly, weekly),
+                (Period::Monthly, monthly),
+                (Period::Yearly, yearly),
+            ],
+            counts_incomplete: false,
+        }
+    }
+
+    fn is_young(&self, timestamp: Timestamp, now: Timestamp) -> bool {
+        timestamp.unix() >= now.unix().saturating_sub(i64::from(self.days) * DAY)
+    }
+}
+
+/// The length of a rule's periods, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Period {
+    Daily,
+    /// ISO weeks: they begin on Monday.
+    Weekly,
+    Monthly,
+    Yearly,
+}
+
+impl Period {
+    /// A number for each period: the same for all times within it.
+    fn of(self, timestamp: Timestamp) -> (i32, u32) {
+        let date = timestamp.date();
+        match self {
+            Self::Daily => (date.year(), date.ordinal()),
+            Self::Weekly => (date.iso_week().year(), date.iso_week().week()),
+            Self::Monthly => (date.year(), date.month()),
+            Self::Yearly => (date.year(), 0),
+        }
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+            Self::Yearly => "yearly",
         })
     }
+}
 
-    /// What is older than this is too old.
-    pub(crate) fn horizon(self, now: Timestamp) -> i64 {
-        now.unix().saturating_sub(i64::from(self.days) * DAY)
+/// A snapshot or a backup in the bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub name: String,
+    /// The time in the name.
+    pub timestamp: Timestamp,
+    /// Whether the bucket holds the complete backup.
+    pub complete: bool,
+    pub ownership: Ownership,
+    /// A dataset of the backup that is not configured.
+    pub unconfigured: Option<DatasetName>,
+}
+
+impl Entry {
+    /// Whether the entry counts for `min_keep` and the rules.
+    fn counts(&self, policy: &Policy, now: Timestamp) -> bool {
+        self.ownership == Ownership::Ours
+            && self.unconfigured.is_none()
+            && self.timestamp <= now
+            && (self.complete || policy.counts_incomplete)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Row {
-    pub name: String,
-    /// The time in it.
-    pub timestamp: Timestamp,
-    /// The subvolume's id, where it goes.
-    pub delete: Option<u64>,
-    pub reason: Reason,
+#[serde(tag = "decision", rename_all = "kebab-case")]
+pub(crate) enum Decision {
+    Keep(Reason),
+    /// The entry is older than so many days, and no rule keeps it.
+    Delete {
+        days: u32,
+    },
 }
 
-/// Why something goes or stays.
+impl Decision {
+    pub(crate) fn is_delete(&self) -> bool {
+        matches!(self, Self::Delete { .. })
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Keep(Reason::Foreign { .. }))
+    }
+}
+
+/// The decision's reason.
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keep(reason) => reason.fmt(f),
+            Self::Delete { days } => {
+                write!(
+                    f,
+                    "older than {} and kept by no rule",
+                    count(u64::from(*days), "day")
+                )
+            }
+        }
+    }
+}
+
+/// Why an entry is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(tag = "reason", rename_all = "kebab-case")]
 pub(crate) enum Reason {
-    /// Past the retention's days, and nothing else keeps it.
-    Expired,
-    Young,
-    /// Among the newest that are always kept.
-    AmongNewest,
-    /// The newest that is also in the bucket.
-    NewestCommitted,
-    /// Its time is yet to come.
+    Foreign {
+        why: Foreign,
+    },
     Future,
-    Foreign(String),
+    Unconfigured {
+        dataset: DatasetName,
+    },
+    NewestComplete,
+    /// The backup with the peak of a dataset.
+    Protected,
+    Young {
+        days: u32,
+    },
+    /// Counted from the newest, which is the first.
+    MinKeep {
+        position: u32,
+        of: u32,
+    },
+    /// The newest of this period, counted from the newest period that has an entry.
+    Rule {
+        rule: Period,
+        position: u32,
+        of: u32,
+    },
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expired => f.write_str("older than the retention's days"),
-            Self::Young => f.write_str("younger than the retention's days"),
-            Self::AmongNewest => f.write_str("among the newest that are always kept"),
-            Self::NewestCommitted => f.write_str("the newest that is complete in the bucket"),
+            Self::Foreign { why } => write!(f, "not ours: {why}"),
             Self::Future => f.write_str("from the future: is the clock right?"),
-            Self::Foreign(why) => write!(f, "not ours: {why}"),
+            Self::Unconfigured { dataset } => {
+                write!(f, "has the dataset {dataset}, which is not configured")
+            }
+            Self::NewestComplete => f.write_str("newest complete backup"),
+            Self::Protected => f.write_str("the largest backup of a dataset"),
+            Self::Young { days } => write!(f, "younger than {}", count(u64::from(*days), "day")),
+            Self::MinKeep { position, of } => write!(f, "{} of the {of} newest", nth(*position)),
+            Self::Rule { rule, position, of } => write!(f, "{} of {of} {rule}", nth(*position)),
         }
     }
 }
 
+/// `1st`, `2nd`, `3rd`, `4th`, `11th`, `21st`.
+fn nth(number: u32) -> String {
+    let suffix = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{suffix}")
+}
+
+/// One decision for each entry, in their order. `protected` are the timestamps of the backups with a dataset's peak.
 pub(crate) fn plan(
-    candidates: &[Candidate],
-    committed: &BTreeSet<Timestamp>,
-    policy: Policy,
+    entries: &[Entry],
+    policy: &Policy,
+    protected: &BTreeSet<Timestamp>,
     now: Timestamp,
-) -> Vec<Row> {
-    let mut candidates: Vec<&Candidate> = candidates.iter().collect();
-    candidates.sort_by(|a, b| {
-        b.timestamp
-            .cmp(&a.timestamp)
-            .then_with(|| a.name.cmp(&b.name))
-    });
-    let counts = |candidate: &&&Candidate| {
-        matches!(candidate.ownership, Ownership::Ours(_))
-            && candidate.whole
-            && candidate.timestamp <= now
-    };
-    let min_keep = usize::try_from(policy.min_keep).unwrap_or(usize::MAX);
-    let newest: BTreeSet<Timestamp> = candidates
-        .iter()
-        .filter(counts)
-        .take(min_keep)
-        .map(|candidate| candidate.timestamp)
-        .collect();
-    let newest_committed = candidates
-        .iter()
-        .filter(counts)
-        .map(|candidate| candidate.timestamp)
-        .find(|timestamp| committed.contains(timestamp));
-    let horizon = policy.horizon(now);
-    let decide = |candidate: &Candidate| match &candidate.ownership {
-        Ownership::Foreign(why) => (None, Reason::Foreign(why.clone())),
-        Ownership::Ours(_) if candidate.timestamp > now => (None, Reason::Future),
-        Ownership::Ours(_) if newest.contains(&candidate.timestamp) => (None, Reason::AmongNewest),
-        Ownership::Ours(_) if newest_committed == Some(candidate.timestamp) => {
-            (None, Reason::NewestCommitted)
-        }
-        Ownership::Ours(_) if candidate.timestamp.unix() >= horizon => (None, Reason::Young),
-        Ownership::Ours(id) => (Some(*id), Reason::Expired),
-    };
-    candidates
-        .into_iter()
-        .map(|candidate| {
-            let (delete, reason) = decide(candidate);
-            Row {
-                name: candidate.name.clone(),
-                timestamp: candidate.timestamp,
-                delete,
-                reason,
-            }
+) -> Vec<Decision> {
+    let counted = entries.iter().filter(|entry| entry.counts(policy, now));
+    let mut counted: Vec<&Entry> = counted.collect();
+    counted.sort_by_key(|entry| Reverse(entry.timestamp));
+    let newest_complete = counted.iter().find(|entry| entry.complete);
+    let newest_complete = newest_complete.map(|entry| entry.timestamp);
+    let ranks = ranks(&counted, policy);
+    let keep = |entry: &Entry| {
+        let timestamp = entry.timestamp;
+        Some(match (&entry.ownership, &entry.unconfigured) {
+            (Ownership::Foreign(why), _) => Reason::Foreign { why: why.clone() },
+            _ if timestamp > now => Reason::Future,
+            (_, Some(dataset)) => Reason::Unconfigured {
+                dataset: dataset.clone(),
+            },
+            _ if newest_complete == Some(timestamp) => Reason::NewestComplete,
+            _ if protected.contains(&timestamp) => Reason::Protected,
+            _ if policy.is_young(timestamp, now) => Reason::Young { days: policy.days },
+            _ => ranks.get(&timestamp)?.clone(),
         })
-        .collect()
+    };
+    let delete = Decision::Delete { days: policy.days };
+    let decide = |entry| keep(entry).map_or(delete.clone(), Decision::Keep);
+    entries.iter().map(decide).collect()
+}
+
+/// What `min_keep` and the rules keep, and the first reason for each. The entries are sorted, the newest first.
+fn ranks(counted: &[&Entry], policy: &Policy) -> BTreeMap<Timestamp, Reason> {
+    let mut ranks = BTreeMap::new();
+    for (position, entry) in (1..=policy.min_keep).zip(counted) {
+        let of = policy.min_keep;
+        ranks.insert(entry.timestamp, Reason::MinKeep { position, of });
+    }
+    for (rule, of) in policy.rules {
+        let mut last = None;
+        let newest = counted.iter().filter(|entry| {
+            let period = Some(rule.of(entry.timestamp));
+            std::mem::replace(&mut last, period) != period
+        });
+        for (position, entry) in (1..=of).zip(newest) {
+            let reason = Reason::Rule { rule, position, of };
+            ranks.entry(entry.timestamp).or_insert(reason);
+        }
+    }
+    ranks
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NOW: i64 = 1_800_000_000;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix(seconds).expect("in range")
-    }
-
-    fn policy(days: u32, min_keep: u32) -> Policy {
-        Policy { days, min_keep }
-    }
-
-    fn ours(age_days: i64) -> Candidate {
-        let timestamp = at(NOW - age_days * DAY);
-        Candidate {
-            name: format!("persist-{timestamp}"),
-            timestamp,
-            whole: true,
-            ownership: Ownership::Ours(7),
-        }
-    }
-
-    fn reasons(candidates: &[Candidate], committed: &[i64], policy: Policy) -> Vec<Reason> {
-        let committed = committed.iter().map(|age| at(NOW - age * DAY)).collect();
-        plan(candidates, &committed, policy, at(NOW))
-            .into_iter()
-            .map(|row| row.reason)
-            .collect()
-    }
-
-    #[test]
-    fn old_ones_go_and_the_newest_stay_however_old() {
-        let all = [ours(40), ours(50), ours(60), ours(70)];
-        assert_eq!(
-            reasons(&all, &[], policy(30, 2)),
-            [
-                Reason::AmongNewest,
-                Reason::AmongNewest,
-                Reason::Expired,
-                Reason::Expired
-            ]
-        );
-    }
-
-    #[test]
-    fn the_newest_one_in_the_bucket_stays() {
-        let all = [ours(1), ours(40), ours(50)];
-        assert_eq!(
-            reasons(&all, &[40, 50], policy(30, 1)),
-            [
-                Reason::AmongNewest,
-                Reason::NewestCommitted,
-                Reason::Expired
-            ]
-        );
-    }
-
-    #[test]
-    fn exactly_the_retentions_days_is_not_older() {
-        assert_eq!(
-            reasons(&[ours(0), ours(30)], &[], policy(30, 1)),
-            [Reason::AmongNewest, Reason::Young]
-        );
-    }
-
-    #[test]
-    fn what_is_not_whole_counts_for_nothing_and_goes_when_it_is_old() {
-        let half = |age| Candidate {
-            whole: false,
-            ..ours(age)
-        };
-        let all = [half(1), half(40), ours(50), ours(60)];
-        assert_eq!(
-            reasons(&all, &[], policy(30, 1)),
-            [
-                Reason::Young,
-                Reason::Expired,
-                Reason::AmongNewest,
-                Reason::Expired
-            ]
-        );
-    }
-
-    #[test]
-    fn one_from_the_future_counts_for_nothing() {
-        let all = [ours(-1), ours(40), ours(50)];
-        assert_eq!(
-            reasons(&all, &[-1], policy(30, 1)),
-            [Reason::Future, Reason::AmongNewest, Reason::Expired]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_the_set_the_newest_the_committed_and_the_foreign_stay(
-            set in proptest::collection::vec((-20i64..400, 0u8..3, any::<bool>()), 0..60),
-            days in 1u32..100, min_keep in 1u32..10,
-        ) {
-            let mut seen = BTreeSet::new();
-            let mut committed = BTreeSet::new();
-            let mut candidates = Vec::new();
-            for (age, kind, in_bucket) in set {
-                let mut candidate = ours(age);
-                if !seen.insert(candidate.timestamp) { continue; }
-                if kind == 0 { candidate.ownership = Ownership::Foreign("x".to_owned()); }
-                if in_bucket { committed.insert(candidate.timestamp); }
-                candidates.push(candidate);
-            }
-            let rows = plan(&candidates, &committed, policy(days, min_keep), at(NOW));
-            prop_assert_eq!(rows.len(), candidates.len());
-            let mut countable: Vec<_> = candidates.iter()
-                .filter(|c| matches!(c.ownership, Ownership::Ours(_)) && c.timestamp <= at(NOW)).map(|c| c.timestamp).collect();
-            countable.sort_unstable();
-            countable.reverse();
-            let kept = |timestamp: &Timestamp| rows.iter().any(|row| row.timestamp == *timestamp && row.delete.is_none());
-            for timestamp in countable.iter().take(min_keep as usize) { prop_assert!(kept(timestamp)); }
-            if let Some(timestamp) = countable.iter().find(|timestamp| committed.contains(timestamp)) { prop_assert!(kept(timestamp)); }
-            for candidate in &candidates {
-                let row = rows.iter().find(|row| row.name == candidate.name).expect("a row each");
-                let deletable = matches!(candidate.ownership, Ownership::Ours(_))
-                    && candidate.timestamp.unix() < NOW - i64::from(days) * DAY;
-                prop_assert!(row.delete.is_none() || deletable);
-                if deletable && row.delete.is_none() {
-                    prop_assert!(matches!(row.reason, Reason::AmongNewest | Reason::NewestCommitted));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -1,90 +1,111 @@
-//! Local retention carried out: for a run, and for `prune`.
+//! Retention in the snapshot directory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::process::Command;
 
-use anyhow::Result;
-use log::{info, warn};
+use anyhow::{Context as _, Result};
 
-use super::Pruned;
+use super::{Decision, Entry, Policy, Reason, Row, is_complete};
+use crate::bucket::catalog::Remote;
 use crate::config::Config;
-use crate::host::Host;
-use crate::retention::{self, Ownership, Policy, Reason, Row};
-use crate::snapshots;
+use crate::snapshots::{self, Foreign, Ownership, SnapshotName};
 use crate::timestamp::Timestamp;
 use crate::tools::btrfs::{Btrfs, Subvolume};
 
-/// What would go, newest first. What is about to be adopted counts as ours.
-///
-/// # Errors
-/// Where the snapshots cannot be looked at.
-pub(crate) fn plan_local(
-    host: &Host,
-    btrfs: &Btrfs,
-    subvolume: &Subvolume,
-    committed: &BTreeSet<Timestamp>,
-    adopted: &BTreeMap<String, u64>,
-    now: Timestamp,
-) -> Result<Vec<Row>> {
-    let mut candidates = snapshots::candidates(&host.config, btrfs, subvolume)?;
-    for candidate in &mut candidates {
-        if let Some(id) = adopted.get(&candidate.name) {
-            candidate.ownership = Ownership::Ours(*id);
-        }
-    }
-    Ok(retention::plan(
-        &candidates,
-        committed,
-        Policy::local(host.config.retention),
-        now,
-    ))
+/// The snapshots that can be deleted.
+pub(crate) struct Snapshots<'a> {
+    config: &'a Config,
+    btrfs: &'a Btrfs,
+    subvolume: &'a Subvolume,
+    /// The subvolume ids, of ours only.
+    ids: BTreeMap<Timestamp, u64>,
 }
 
-/// Deletes what the rows say. One that will not go does not stop the others.
-pub(crate) fn local(host: &Host, btrfs: &Btrfs, subvolume: &Subvolume, rows: Vec<Row>) -> Pruned {
-    let foreign = rows
-        .iter()
-        .filter(|row| matches!(row.reason, Reason::Foreign(_)))
-        .count();
-    let warnings = (foreign > 0)
-        .then(|| foreign_warning(foreign, &host.config))
-        .into_iter()
-        .collect();
-    let mut pruned = Pruned {
-        rows,
-        warnings,
-        ..Pruned::default()
-    };
-    for row in &pruned.rows {
-        let Some(id) = row.delete else { continue };
-        if let Some(signal) = host.interrupt.signal() {
-            pruned.failed.push(format!(
-                "{}: it stays, since we received {signal}",
-                row.name
-            ));
-            continue;
-        }
-        match snapshots::delete(&host.config, btrfs, subvolume.uuid, &row.name, id) {
-            Ok(()) => {
-                info!(step = "retention"; "deleted {}: {}", row.name, row.reason);
-                pruned.deleted += 1;
-            }
-            Err(error) => {
-                warn!(step = "retention"; "{} could not be deleted: {error:#}", row.name);
-                pruned.failed.push(format!("{}: {error:#}", row.name));
-            }
-        }
+impl<'a> Snapshots<'a> {
+    /// Decides, the newest first. `upcoming` is the snapshot that a dry run would take: it counts and has no row.
+    ///
+    /// # Errors
+    /// Where the snapshots cannot be listed.
+    pub(crate) fn plan(
+        config: &'a Config,
+        btrfs: &'a Btrfs,
+        subvolume: &'a Subvolume,
+        remote: &Remote,
+        upcoming: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Row>)> {
+        let candidates = snapshots::candidates(config, btrfs, subvolume)?;
+        let ids = candidates.iter();
+        let ids = ids.filter_map(|candidate| Some((candidate.timestamp, candidate.id?)));
+        let this = Self {
+            config,
+            btrfs,
+            subvolume,
+            ids: ids.collect(),
+        };
+        let entry = |name, timestamp, ownership| Entry {
+            name,
+            timestamp,
+            complete: is_complete(remote.marks.get(&timestamp)),
+            ownership,
+            unconfigured: None,
+        };
+        let here = candidates.into_iter();
+        let here = here.map(|one| entry(one.name, one.timestamp, one.ownership));
+        // At the end, where its row is cut off.
+        let upcoming = upcoming.map(|timestamp| {
+            let name = SnapshotName::of(&config.subvolume, timestamp).to_string();
+            entry(name, timestamp, Ownership::Ours)
+        });
+        let count = here.len();
+        let entries = here.chain(upcoming).collect();
+        let mut rows = Row::plan(entries, &Policy::local(config.retention), now);
+        rows.truncate(count);
+        Ok((this, rows))
     }
-    pruned
-}
 
-/// For whoever has to decide about them.
-fn foreign_warning(count: usize, config: &Config) -> String {
-    format!(
-        "{count} entries of {} bear names of our kind and are not ours (writable, or another subvolume's): they are \
-         never deleted; `opencode-backup list` shows them; if {} was made anew or restored, name the UUID that it had \
-         in former_subvolume_uuids (it is the Parent UUID that `btrfs subvolume show` prints of an old snapshot); \
-         `opencode-backup prune --adopt` takes over the writable ones that an older script left",
-        config.snapshot_dir.display(),
-        config.subvolume.display()
-    )
+    pub(super) fn delete(&self, row: &Row) -> Result<()> {
+        let (id, uuid) = (self.id(row)?, self.subvolume.uuid);
+        snapshots::delete(self.config, self.btrfs, uuid, &row.name, id)
+    }
+
+    /// The command that deletes the snapshot, for a dry run.
+    pub(crate) fn delete_command(&self, row: &Row) -> Result<Command> {
+        let path = self.config.snapshot_dir.join(&row.name);
+        Ok(self.btrfs.delete_command(self.id(row)?, &path))
+    }
+
+    fn id(&self, row: &Row) -> Result<u64> {
+        let id = self.ids.get(&row.timestamp).copied();
+        id.with_context(|| format!("{} is not ours", row.name))
+    }
+
+    /// Counts what has a snapshot's name and is not ours, with the remedies that apply.
+    pub(super) fn foreign_warning(&self, rows: &[Row]) -> Option<String> {
+        let why = |row: &Row| match &row.decision {
+            Decision::Keep(Reason::Foreign { why }) => Some(why.clone()),
+            _ => None,
+        };
+        let foreign: Vec<Foreign> = rows.iter().filter_map(why).collect();
+        if foreign.is_empty() {
+            return None;
+        }
+        let mut warning = format!(
+            "{} entries of {} have the name of a snapshot and are not ours: they are never deleted, and \
+             `opencode-backup list` shows why",
+            foreign.len(),
+            self.config.snapshot_dir.display()
+        );
+        if foreign.contains(&Foreign::OtherSubvolume) {
+            warning += &format!(
+                "; if {} was created anew or restored, add its former UUID to former_subvolume_uuids (the Parent UUID \
+                 that `btrfs subvolume show` prints for an old snapshot)",
+                self.config.subvolume.display()
+            );
+        }
+        if foreign.contains(&Foreign::Writable) {
+            warning += "; `btrfs property set -t subvol PATH ro true` makes a writable snapshot of ours deletable";
+        }
+        Some(warning)
+    }
 }

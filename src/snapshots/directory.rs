@@ -3,11 +3,11 @@
 //! Ours by name, by being a read-only Btrfs subvolume, and by its parent; what only looks like it is counted
 //! and left alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::statvfs::statvfs;
@@ -15,34 +15,21 @@ use nix::sys::statvfs::statvfs;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::snapshots::SnapshotName;
+use crate::snapshots::{Foreign, Ownership, SnapshotName};
 use crate::step::{Label, Step};
 use crate::timestamp::Timestamp;
 use crate::tools::btrfs::{Btrfs, Listed, SUBVOLUME_ROOT, Subvolume};
 
-/// A snapshot, or a backup in the bucket, that may be ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An entry of the snapshot directory with the name of a snapshot.
+#[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub name: String,
-    /// The time in it.
+    /// The time in the name.
     pub timestamp: Timestamp,
-    /// Whether it is whole, so that it counts among the newest. A snapshot always is.
-    pub whole: bool,
-    /// Whether it is ours.
     pub ownership: Ownership,
+    /// The subvolume's id; `None` where the entry is not ours.
+    pub id: Option<u64>,
 }
-
-/// Whether a candidate is ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ownership {
-    /// A read-only snapshot of our subvolume with this id; a backup of this host in the bucket, with 0.
-    Ours(u64),
-    /// Something else, and why: never touched.
-    Foreign(String),
-}
-
-/// What is said of a writable subvolume.
-const WRITABLE: &str = "writable";
 
 /// Entries that bear a name of our kind, newest first. Needs no privileges, and so cannot tell whose they are.
 ///
@@ -88,27 +75,28 @@ pub(crate) fn candidates(
     };
     let mut all = Vec::new();
     for (name, timestamp) in named {
-        let ownership = judge.ownership(&config.snapshot_dir.join(&name), &name)?;
+        let (ownership, id) = match judge.id(&config.snapshot_dir.join(&name), &name)? {
+            Ok(id) => (Ownership::Ours, Some(id)),
+            Err(foreign) => (Ownership::Foreign(foreign), None),
+        };
         all.push(Candidate {
             name,
             timestamp,
-            whole: true,
             ownership,
+            id,
         });
     }
     Ok(all)
 }
 
-/// Whether it may be a snapshot, where Btrfs cannot be asked.
-///
-/// # Errors
-/// Why it is none.
-pub(crate) fn looks_like_one(path: &Path) -> Result<(), String> {
+/// Whether the entry may be a snapshot, as far as that shows without Btrfs.
+pub(crate) fn looks_like_one(path: &Path) -> Result<(), Foreign> {
     match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_symlink() => Err("a symbolic link".to_owned()),
+        Ok(metadata) if metadata.is_symlink() => Err(Foreign::SymbolicLink),
         Ok(metadata) if metadata.is_dir() && metadata.ino() == SUBVOLUME_ROOT => Ok(()),
-        Ok(_) => Err("no Btrfs subvolume".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(_) => Err(Foreign::NoSubvolume),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Foreign::Gone),
+        Err(error) => Err(Foreign::Inaccessible(error.kind())),
     }
 }
 
@@ -149,89 +137,43 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn ownership(&self, path: &Path, name: &str) -> Result<Ownership> {
-        let foreign = |why: &str| Ok(Ownership::Foreign(why.to_owned()));
-        let metadata = match path.symlink_metadata() {
-            Ok(metadata) => metadata,
-            Err(_) if gone(path) => return foreign("it has just gone"),
-            Err(error) => {
-                return Err(error).with_context(|| format!("looking at {}", path.display()));
+    /// The subvolume's id, if the entry is ours.
+    fn id(&self, path: &Path, name: &str) -> Result<Result<u64, Foreign>> {
+        match looks_like_one(path) {
+            Ok(()) => {}
+            Err(Foreign::Inaccessible(kind)) => {
+                return Err(io::Error::from(kind))
+                    .with_context(|| format!("reading {}", path.display()));
             }
-        };
-        if metadata.is_symlink() {
-            return foreign("a symbolic link");
-        }
-        if !metadata.is_dir() || metadata.ino() != SUBVOLUME_ROOT {
-            return foreign("no Btrfs subvolume");
+            Err(foreign) => return Ok(Err(foreign)),
         }
         let row = self.ids.id(path).and_then(|id| self.listed.get(&id));
-        let (id, parent) =
-            match row.filter(|row| row.path.file_name().is_some_and(|listed| listed == name)) {
-                Some(row) => (row.id, row.parent),
-                // Writable, as far as the listing goes: rare enough to ask.
-                None => match self.btrfs.show(label(), path) {
-                    Ok(shown) if shown.read_only => (shown.id, shown.parent),
-                    Ok(_) => return foreign(WRITABLE),
-                    Err(_) if gone(path) => return foreign("it has just gone"),
-                    Err(error) => return Err(error),
-                },
-            };
-        match parent.is_some_and(|parent| is_ours(self.config, self.subvolume, parent)) {
-            true => Ok(Ownership::Ours(id)),
-            false => foreign("a snapshot of another subvolume"),
-        }
+        let row = row.filter(|row| row.path.file_name().is_some_and(|listed| listed == name));
+        let (id, parent, read_only) = match row {
+            Some(row) => (row.id, row.parent, true),
+            // Not among the read-only subvolumes: rare enough for a command each.
+            None => match self.btrfs.show(label(), path) {
+                Ok(shown) => (shown.id, shown.parent, shown.read_only),
+                Err(_) if gone(path) => return Ok(Err(Foreign::Gone)),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(match is_ours(self.config, self.subvolume, parent) {
+            false => Err(Foreign::OtherSubvolume),
+            true if !read_only => Err(Foreign::Writable),
+            true => Ok(id),
+        })
     }
 }
 
-fn is_ours(config: &Config, subvolume: Uuid, parent: Uuid) -> bool {
-    parent == subvolume || config.former_subvolume_uuids.contains(&parent)
+/// Whether a snapshot with this parent is one of our subvolume.
+fn is_ours(config: &Config, subvolume: Uuid, parent: Option<Uuid>) -> bool {
+    parent.is_some_and(|parent| {
+        parent == subvolume || config.former_subvolume_uuids.contains(&parent)
+    })
 }
 
-/// The writable snapshots of our subvolume, by name and id: an older script took them without `-r`.
-///
-/// # Errors
-/// Where Btrfs cannot be asked.
-pub(crate) fn adoptable(
-    config: &Config,
-    btrfs: &Btrfs,
-    subvolume: &Subvolume,
-) -> Result<BTreeMap<String, u64>> {
-    let mut adoptable = BTreeMap::new();
-    for candidate in candidates(config, btrfs, subvolume)? {
-        if candidate.ownership != Ownership::Foreign(WRITABLE.to_owned()) {
-            continue;
-        }
-        let shown = btrfs.show(label(), &config.snapshot_dir.join(&candidate.name))?;
-        if shown
-            .parent
-            .is_some_and(|parent| is_ours(config, subvolume.uuid, parent))
-        {
-            adoptable.insert(candidate.name, shown.id);
-        }
-    }
-    Ok(adoptable)
-}
-
-/// Makes them read-only: from then on they are ours. Comes back with their paths.
-///
-/// # Errors
-/// Where Btrfs refuses.
-pub(crate) fn adopt(config: &Config, btrfs: &Btrfs, subvolume: &Subvolume) -> Result<Vec<PathBuf>> {
-    let mut adopted = Vec::new();
-    for name in adoptable(config, btrfs, subvolume)?.into_keys() {
-        let path = config.snapshot_dir.join(name);
-        btrfs
-            .set_read_only(label(), &path)
-            .with_context(|| format!("making {} read-only", path.display()))?;
-        adopted.push(path);
-    }
-    Ok(adopted)
-}
-
-/// Deletes what a row says, after asking Btrfs once more what stands at its path. Already gone is no error.
-///
-/// # Errors
-/// Where it is not what the plan saw, or will not go.
+/// Deletes a snapshot, unless something else has its name by now. A snapshot that is gone already is no error.
 pub(crate) fn delete(
     config: &Config,
     btrfs: &Btrfs,
@@ -241,12 +183,10 @@ pub(crate) fn delete(
 ) -> Result<()> {
     let path = config.snapshot_dir.join(name);
     let result = btrfs.show(label(), &path).and_then(|shown| {
-        let ours = shown
-            .parent
-            .is_some_and(|parent| is_ours(config, subvolume, parent));
+        let ours = is_ours(config, subvolume, shown.parent);
         if shown.id != id || !shown.read_only || !ours || path.is_symlink() {
             bail!(
-                "{} has changed while we looked at it; it was left alone",
+                "{} was replaced in the meantime; it was left alone",
                 path.display()
             );
         }

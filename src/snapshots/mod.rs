@@ -2,8 +2,10 @@
 
 mod directory;
 mod name;
+mod ownership;
 mod take;
 
 pub(crate) use directory::*;
 pub(crate) use name::SnapshotName;
+pub(crate) use ownership::{Foreign, Ownership};
 pub(crate) use take::{Snapshot, take};

@@ -88,18 +88,6 @@ impl Btrfs {
         self.act(label, self.delete_command(id, subvolume))
     }
 
-    /// Makes a subvolume read-only.
-    ///
-    /// # Errors
-    /// What btrfs said.
-    pub(crate) fn set_read_only(&self, label: Label, path: &Path) -> Result<()> {
-        let (sh, btrfs) = (&*shell(), &self.program);
-        self.act(
-            label,
-            cmd!(sh, "{btrfs} property set -t subvol {path} ro true").into(),
-        )
-    }
-
     /// What a path's subvolume is.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ fn newest(bed: &Bed) -> Result<String> {
 }
 
 /// These names, in the order of the directory.
-fn sorted<const N: usize>(names: [&String; N]) -> Vec<String> {
+pub(crate) fn sorted<const N: usize>(names: [&String; N]) -> Vec<String> {
     let mut names = names.map(Clone::clone).to_vec();
     names.sort();
     names

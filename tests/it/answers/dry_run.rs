@@ -187,7 +187,7 @@ fn the_plan_says_which_snapshots_would_go_and_the_command_works() {
         .snapshot(bed.subvolume(), &old, true)
         .expect("a snapshot");
     let text = expect(&bed, &["run", "--dry-run"], 0);
-    let row = "#   delete  persist-2020-01-01T00-00-00Z  older than the retention's days\n";
+    let row = "#   persist-2020-01-01T00-00-00Z  deleted: older than 30 days and kept by no rule\n";
     assert!(text.stdout.contains(row), "{text}");
     assert_eq!(bed.snapshots().expect("names").len(), 1, "{text}");
     let plan = json(&expect(&bed, &["run", "--dry-run", "--json"], 0));

@@ -69,7 +69,7 @@ fn assert_only_the_export_failed(bed: &Bed, ran: &Ran, why: &str) {
         [format!("persist-{timestamp}")],
         "retention did not run"
     );
-    assert_eq!(state["retention"]["deleted"], 1, "{state:#}");
+    assert_eq!(state["retention"]["snapshots"]["deleted"], 1, "{state:#}");
     let list = expect(bed, &["list"], 0);
     let row = list.stdout.lines().find(|line| line.starts_with(timestamp));
     assert!(row.is_some_and(|row| row.contains("no-export")), "{list}");

@@ -39,7 +39,7 @@ fn three_capabilities_do_the_whole_job_retention_included() {
     assert_eq!(snapshots.len(), 1, "{ran}");
     let state = bed.state().expect("a state file");
     assert_eq!(state["exit_code"], 0, "{state:#}");
-    assert_eq!(state["retention"]["deleted"], 1, "{state:#}");
+    assert_eq!(state["retention"]["snapshots"]["deleted"], 1, "{state:#}");
     assert_eq!(
         state["warnings"].as_array().map(Vec::len),
         Some(0),

@@ -1,11 +1,11 @@
 //! `prune`, and what goes from the bucket: old backups of this host and this prefix, and nothing else.
 
-mod adopt;
 mod bucket;
 mod here;
 mod hosts;
 mod interrupted;
 mod marks;
+mod ownership;
 
 use serde_json::Value;
 use testbed::{Bed, Ran, Rclone};

@@ -63,7 +63,7 @@ fn the_newest_stay_however_old_they_are() -> Result<()> {
     let run = newest(&bed)?;
     assert_eq!(bed.snapshots()?, sorted([&run, &a, &b]));
     let state = bed.state()?;
-    assert_eq!(state["retention"]["deleted"], 3, "{state:#}");
+    assert_eq!(state["retention"]["snapshots"]["deleted"], 3, "{state:#}");
     assert_eq!(state["snapshots"], 3);
     assert!(
         state["verdict"]

@@ -77,8 +77,12 @@ fn everything_that_is_not_ours_survives_beside_one_that_goes() -> Result<()> {
     );
     let state = bed.state()?;
     let reason = |name: &String| {
-        let rows = state["retention"]["rows"].as_array()?;
-        Some(rows.iter().find(|row| row["name"] == name.as_str())?["reason"].to_string())
+        let rows = state["retention"]["snapshots"]["rows"].as_array()?;
+        Some(
+            rows.iter()
+                .find(|row| row["name"] == name.as_str())?
+                .to_string(),
+        )
     };
     for (name, why) in [
         (&link, "symbolic link"),
@@ -88,7 +92,7 @@ fn everything_that_is_not_ours_survives_beside_one_that_goes() -> Result<()> {
         (&writable, "writable"),
         (&other, "another subvolume"),
         (&future, "future"),
-        (&goes, "expired"),
+        (&goes, r#""decision":"delete""#),
     ] {
         let reason = reason(name).with_context(|| format!("no row for {name}: {state:#}"))?;
         assert!(reason.contains(why), "{name}: {reason}");
@@ -146,7 +150,7 @@ fn a_snapshot_elsewhere_does_not_make_a_stranger_of_the_same_name_ours() -> Resu
     for name in [&writable, &plain] {
         assert!(other.join(name).join("containers").is_dir(), "{name}");
     }
-    let rows = bed.state()?["retention"]["rows"].clone();
+    let rows = bed.state()?["retention"]["snapshots"]["rows"].clone();
     let row = rows
         .as_array()
         .context("rows")?
@@ -154,7 +158,7 @@ fn a_snapshot_elsewhere_does_not_make_a_stranger_of_the_same_name_ours() -> Resu
         .find(|row| row["name"] == writable.as_str())
         .context("a row")?;
     assert!(
-        row["delete"].is_null() && row["reason"].to_string().contains("writable"),
+        row["decision"] == "keep" && row["why"] == "writable",
         "{row}"
     );
     Ok(())

@@ -39,6 +39,6 @@ fn snapshots_of_the_replaced_subvolume_are_ours_only_where_its_uuid_is_named() -
         bed.snapshots()?,
         [format!("persist-{first}"), format!("persist-{second}")]
     );
-    assert_eq!(bed.state()?["retention"]["deleted"], 1);
+    assert_eq!(bed.state()?["retention"]["snapshots"]["deleted"], 1);
     Ok(())
 }

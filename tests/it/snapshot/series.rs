@@ -57,7 +57,7 @@ fn ten_runs_leave_ten_backups_and_a_month_later_retention_keeps_what_it_should()
     bed.set("export.enable", false)?;
     all.push(run_at(&bed, 30 * DAY + 27 * HOUR)?);
     assert_eq!(local(&bed)?, all[5..]);
-    assert_eq!(bed.state()?["retention"]["deleted"], 5);
+    assert_eq!(bed.state()?["retention"]["snapshots"]["deleted"], 5);
 
     // Half a year of silence: all are old, and the newest four stay.
     all.push(run_at(&bed, 180 * DAY)?);
