@@ -7,7 +7,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -50,15 +50,17 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    let source = folder.join("source");
-    copy(&list("src")?, &source)?;
     tools(&folder.join("tools"), &list("nativeCheckInputs")?)?;
     fs::create_dir_all(folder.join("etc"))?;
     fs::write(folder.join("etc/passwd"), PASSWD)?;
     fs::write(folder.join("etc/hosts"), "127.0.0.1 localhost\n")?;
-    for program in build(&source, &list("cargoTestFlags")?)? {
-        let mut tests = sandbox(&folder, &program)?;
+    let sources = list("src")?;
+    for program in build(&sources, &list("cargoTestFlags")?)? {
+        let mut tests = sandbox(&folder, &sources);
         let status = tests
+            .arg("--ro-bind")
+            .args([&program, &program])
+            .arg(&program)
             .args(list("checkFlags")?)
             .status()
             .context("run bwrap")?;
@@ -68,21 +70,6 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Copies these files and folders of the workspace, with their times, so that cargo can reuse what it built.
-fn copy(paths: &[String], source: &Path) -> Result<()> {
-    fs::create_dir_all(source)?;
-    let mut command = Command::new("cp");
-    command.args(["--archive", "--parents", "--target-directory"]);
-    command.arg(source).current_dir(workspace());
-    for path in paths {
-        let below = Path::new(path).strip_prefix(workspace());
-        command.arg(below.with_context(|| format!("{path} is outside the workspace"))?);
-    }
-    let status = command.status().context("run cp")?;
-    ensure!(status.success(), "cp failed ({status})");
-    Ok(())
 }
 
 /// Makes a folder of links to the programs of these packages and of every Nix build.
@@ -113,16 +100,27 @@ fn tools(folder: &Path, packages: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The test programs, as package.nix asks cargo for them.
-fn build(source: &Path, flags: &[String]) -> Result<Vec<PathBuf>> {
-    let mut command = cargo(&["test", "--no-run", "--locked", "--message-format=json"]);
-    let output = command
+/// The test programs, as package.nix asks cargo for them. cargo sees nothing of the workspace but package.nix's
+/// sources, at their own paths: what is built elsewhere is reused.
+fn build(sources: &[String], flags: &[String]) -> Result<Vec<PathBuf>> {
+    let target = target_dir();
+    fs::create_dir_all(&target)?;
+    let cargo = cargo(&["test", "--no-run", "--locked", "--message-format=json"]);
+    let output = Command::new("bwrap")
+        .args(["--die-with-parent", "--dev-bind", "/", "/", "--tmpfs"])
+        .arg(workspace())
+        .args(mounts(sources))
+        .arg("--bind")
+        .args([&target, &target])
+        .arg("--chdir")
+        .arg(workspace())
+        .arg(cargo.get_program())
+        .args(cargo.get_args())
         .args(flags)
-        .current_dir(source)
-        .env("CARGO_TARGET_DIR", target_dir())
-        .stderr(std::process::Stdio::inherit())
+        .env("CARGO_TARGET_DIR", &target)
+        .stderr(Stdio::inherit())
         .output()
-        .context("run cargo")?;
+        .context("run bwrap")?;
     ensure!(
         output.status.success(),
         "the sources that package.nix names do not build ({})",
@@ -139,10 +137,15 @@ fn build(source: &Path, flags: &[String]) -> Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// A command that runs a test program like Nix's builder.
-fn sandbox(folder: &Path, program: &Path) -> Result<Command> {
-    let name = program.file_name().context("a test program has a name")?;
-    let inside = Path::new("/build").join(name);
+/// bubblewrap's arguments for these paths, read-only, where they are.
+fn mounts(sources: &[String]) -> impl Iterator<Item = &str> {
+    sources
+        .iter()
+        .flat_map(|path| ["--ro-bind", path.as_str(), path.as_str()])
+}
+
+/// A sandbox like the one of Nix's builder; what it runs is still to be added.
+fn sandbox(folder: &Path, sources: &[String]) -> Command {
     let mut command = Command::new("bwrap");
     command
         .args(["--unshare-all", "--die-with-parent", "--new-session"])
@@ -152,19 +155,14 @@ fn sandbox(folder: &Path, program: &Path) -> Result<Command> {
         .args(["--ro-bind", "/lib", "/lib"])
         .args(["--ro-bind-try", "/lib64", "/lib64"])
         .args(["--ro-bind", "/usr/bin", PROGRAMS])
-        .args(["--dir", "/build"]);
+        .args(mounts(sources));
     for (from, to) in [("etc", "/etc"), ("tools", "/tools")] {
         command.arg("--ro-bind").arg(folder.join(from)).arg(to);
     }
     command
-        .arg("--bind")
-        .arg(folder.join("source"))
-        .arg("/build/source")
-        .arg("--ro-bind")
-        .args([program, &inside])
-        .args(["--chdir", "/build/source", "--clearenv"])
-        .args(["--setenv", "PATH", "/tools", "--setenv", "TMPDIR", "/tmp"])
-        .args(["--setenv", "HOME", "/homeless-shelter"])
-        .arg(inside);
-    Ok(command)
+        .args(["--clearenv", "--setenv", "PATH", "/tools"])
+        .args(["--setenv", "TMPDIR", "/tmp"])
+        .args(["--setenv", "HOME", "/homeless-shelter", "--chdir"])
+        .arg(workspace());
+    command
 }
