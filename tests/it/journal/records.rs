@@ -61,9 +61,13 @@ fn the_identifier_is_the_programs_name_under_nixs_wrapper() {
     let plain = bed.cmd(&["--log", "journal", "run"]);
     // wrapProgram renames the program like this.
     let wrapped = bed.scratch().join(".opencode-backup-wrapped");
-    fs::copy(plain.get_program(), &wrapped).expect("copied");
-    let mut renamed = Command::new(wrapped);
-    renamed.args(plain.get_args());
+    fs::copy(env!("CARGO_BIN_EXE_opencode-backup"), &wrapped).expect("copied");
+    let mut renamed = Command::new(plain.get_program());
+    for word in plain.get_args() {
+        let is_program = word == env!("CARGO_BIN_EXE_opencode-backup");
+        renamed.arg(if is_program { wrapped.as_os_str() } else { word });
+    }
+    assert!(renamed.get_args().any(|word| word == wrapped));
     for (name, value) in plain.get_envs() {
         renamed.env(name, value.unwrap_or_default());
     }
