@@ -31,7 +31,6 @@ let
     of
     optionNames
     settingsOf
-    withoutNulls
     ;
   toml = import ./toml.nix;
 
@@ -107,8 +106,8 @@ in
   accepted =
     map
       (config: {
-        toml = toml (withoutNulls (settingsOf config));
-        settings = withoutNulls (settingsOf config);
+        toml = toml (settingsOf config);
+        settings = settingsOf config;
       })
       [
         default
@@ -118,11 +117,9 @@ in
   unbuildable = lib.mapAttrs (
     _: settings:
     toml (
-      withoutNulls (
-        settingsOf (of {
-          inherit settings;
-        })
-      )
+      settingsOf (of {
+        inherit settings;
+      })
     )
   ) (import ./module/unbuildable.nix);
 }

@@ -5,6 +5,8 @@ let
     snapshot_dir = "/srv/snapshots";
     former_subvolume_uuids = [ "0f3c8d52-93c5-4a0f-9d0b-6c9f4f1c2a11" ];
     env_file = "/run/keys/memory.env";
+    datasets.falkordb.enable = false;
+    datasets.valkey.enable = false;
     datasets.graph = {
       path = "graph";
       format = "redis";

@@ -110,6 +110,49 @@ in
       told = true;
     };
   };
+  "the virtual machine needs no KVM, and closes /root by a rule, as the other one does" = {
+    expr = {
+      inherit (vm.requiredFeatures) kvm;
+      rules = map (lib.elem "z /root 0700 root root -") [
+        machine.systemd.tmpfiles.rules
+        (lib.splitString "\n" (builtins.readFile (guest + "/etc/tmpfiles.d/root.conf")))
+      ];
+    };
+    expected = {
+      kvm = false;
+      rules = [
+        true
+        true
+      ];
+    };
+  };
+  "of /bin and /usr/bin, the scenario starts what NixOS has there" = {
+    expr =
+      let
+        texts = map (name: builtins.readFile (guest + "/${name}")) (
+          map (name: "opt/vm/${name}") [
+            "await"
+            "b2_stub.py"
+            "check.py"
+            "guest.py"
+            "make-disk"
+            "s3"
+            "scenario.py"
+            "serve"
+          ]
+          ++ map (name: "etc/systemd/system/${name}.service") [
+            "bucket"
+            "bucket-b2"
+            "opencode-memory-pod"
+            "scenario"
+            "told"
+          ]
+        );
+        programs = text: map (lib.substring 0 4) (builtins.tail (lib.splitString "bin/" text));
+      in
+      lib.subtractLists [ "sh\n#" "sh -" "env " ] (lib.concatMap programs texts);
+    expected = [ ];
+  };
   "the lock is of what the flake asks for" = {
     expr =
       let

@@ -150,8 +150,11 @@
     "settings.datasets" = {
       settings.datasets = [ "falkordb" ];
     };
-    "settings.datasets.falkordb.path" = {
-      settings.datasets.falkordb.format = "redis";
+    "settings.datasets.a.enable" = {
+      settings.datasets.a.enable = "no";
+    };
+    "settings.datasets.a.path" = {
+      settings.datasets.a.format = "redis";
     };
     "settings.datasets.falkordb.format" = {
       settings.datasets.falkordb = {

@@ -38,7 +38,8 @@
     former_subvolume_uuids = [ "none" ];
   };
   "datasets" = {
-    datasets = { };
+    datasets.falkordb.enable = false;
+    datasets.valkey.enable = false;
   };
   "datasets.Graph" = {
     datasets.Graph = {
