@@ -12,7 +12,7 @@ let
     builtins.mapAttrs (name: _: name) (builtins.functionArgs (import ../package.nix))
     // {
       inherit lib;
-      rustPlatform.buildRustPackage = attrs: attrs;
+      rustPlatform.buildRustPackage = attrs: attrs { };
     }
   );
 in

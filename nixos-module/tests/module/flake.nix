@@ -13,6 +13,7 @@ let
     "nixfmt-tree"
     "rclone"
     "util-linux"
+    "versionCheckHook"
   ];
   packages = lib.genAttrs names (name: {
     inherit name;
@@ -28,7 +29,13 @@ let
     };
     callPackage = file: _: import file (lib.intersectAttrs (lib.functionArgs (import file)) pkgs);
     testers.runNixOSTest = test: test;
-    rustPlatform.buildRustPackage = attrs: attrs;
+    rustPlatform.buildRustPackage =
+      attrs:
+      let
+        it = attrs (it // { finalPackage = it; });
+      in
+      it;
+    inherit pkgs;
     stdenv.buildPlatform.canExecute = _: true;
     stdenv.hostPlatform = { };
   };
@@ -174,6 +181,11 @@ in
       inherit (package) version;
       inherit (package.meta) mainProgram;
       sources = builtins.all builtins.pathExists package.src;
+      # What a reviewer of nixpkgs asks for.
+      inherit (package) doInstallCheck;
+      versionCheck = map (hook: hook.name) package.nativeInstallCheckInputs;
+      changelog = lib.hasInfix version package.meta.changelog;
+      tests = builtins.attrNames package.passthru.tests;
       tools = map (tool: lib.hasInfix "-${tool}/bin" package.postInstall) [
         "btrfs-progs"
         "rclone"
@@ -184,6 +196,10 @@ in
       inherit version;
       mainProgram = "opencode-backup";
       sources = true;
+      doInstallCheck = true;
+      versionCheck = [ "versionCheckHook" ];
+      changelog = true;
+      tests = builtins.attrNames (removeAttrs outputs.checks.x86_64-linux [ "package" ]);
       tools = [
         true
         true
