@@ -151,7 +151,11 @@
       settings.datasets = [ "falkordb" ];
     };
     "settings.datasets.a.enable" = {
-      settings.datasets.a.enable = "no";
+      settings.datasets.a = {
+        enable = "no";
+        path = "a";
+        format = "files";
+      };
     };
     "settings.datasets.a.path" = {
       settings.datasets.a.format = "redis";

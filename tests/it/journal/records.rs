@@ -65,7 +65,11 @@ fn the_identifier_is_the_programs_name_under_nixs_wrapper() {
     let mut renamed = Command::new(plain.get_program());
     for word in plain.get_args() {
         let is_program = word == env!("CARGO_BIN_EXE_opencode-backup");
-        renamed.arg(if is_program { wrapped.as_os_str() } else { word });
+        renamed.arg(if is_program {
+            wrapped.as_os_str()
+        } else {
+            word
+        });
     }
     assert!(renamed.get_args().any(|word| word == wrapped));
     for (name, value) in plain.get_envs() {
