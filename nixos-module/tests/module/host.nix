@@ -111,6 +111,32 @@ in
       "/var/cache/x"
     ];
   };
+  "our lines come first, even where the host's module does" = {
+    expr = {
+      inherit
+        ((service (evaluate [
+          {
+            systemd.services.opencode-backup.serviceConfig = {
+              ReadWritePaths = "/var/cache/x";
+              SystemCallFilter = [ "~@clock" ];
+            };
+          }
+          ../../default.nix
+          { services.opencode-backup.enable = true; }
+        ])).serviceConfig
+        )
+        ReadWritePaths
+        SystemCallFilter
+        ;
+    };
+    expected = {
+      ReadWritePaths = [
+        "-/.snapshots"
+        "/var/cache/x"
+      ];
+      SystemCallFilter = (service default).serviceConfig.SystemCallFilter ++ [ "~@clock" ];
+    };
+  };
   "a host has the user for something else, too" = {
     expr =
       let
