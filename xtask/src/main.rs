@@ -12,6 +12,7 @@ mod demo;
 mod dist;
 mod fill;
 mod nix_eval;
+mod nix_format;
 mod nix_test;
 mod sandbox;
 mod steps;
@@ -27,7 +28,8 @@ cargo xtask COMMAND
   test [CARGO…] [-- FILTER…]  all tests of the workspace
   ci                          format, lints, documentation, all tests, the virtual machine
   vm-test [--kvm]             the units under a real systemd, in a virtual machine
-  nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
+  nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options, their documentation
+  nix-format [--check]        the Nix files formatted by nixfmt, and without unused names
   sandbox                     the unit tests as Nix runs them: package.nix's sources, no /usr, no network
   dist [--check]              the binary, its units, completions and manual pages, in one folder
   bench [--quick]             our run against the shell script, restic and rclone by hand, over long links
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["nix-test", rest @ ..] => nix_test::run(rest),
+        ["nix-format", rest @ ..] => nix_format::run(rest),
         ["sandbox", rest @ ..] => sandbox::run(rest),
         ["dist", rest @ ..] => dist::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
