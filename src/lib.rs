@@ -10,6 +10,8 @@
 //! - [`tools`]: command lines and answers of btrfs, rclone and the scripts. [`process`]: the one spawn site.
 //! - [`secrets`], [`ui`], [`step`], [`exit`], [`config`] and small files at the bottom.
 
+#![deny(clippy::too_many_lines, unreachable_pub)]
+
 mod backup;
 mod bucket;
 mod cli;

@@ -13,7 +13,7 @@ use super::Run;
 use super::register::{Registration, patterns};
 use super::upload::exclude;
 use crate::bucket::names::{self, Mark};
-use crate::config::Remote;
+use crate::config::{DatasetName, Remote};
 use crate::dataset::compare;
 use crate::exit::StepError;
 use crate::host::Host;
@@ -49,7 +49,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Serialize)]
 pub(crate) struct PlannedStep {
     pub step: Step,
-    pub dataset: Option<String>,
+    pub dataset: Option<DatasetName>,
     /// The command line, quoted for a shell.
     pub command: String,
 }
@@ -149,7 +149,7 @@ impl Plan {
             for source in sources(remote, bucket, timestamp) {
                 let from = names::dataset_prefix(&remote.prefix, name, source);
                 let copy = args::copy_within(program, remote, &from, &prefix, files.largest);
-                self.push(run, Step::Upload, Some(name.to_string()), &copy, PRIVILEGES);
+                self.push(run, Step::Upload, Some(name), &copy, PRIVILEGES);
             }
             let sync = Sync {
                 source: &snapshot.join(&dataset.path),
@@ -161,12 +161,12 @@ impl Plan {
             self.push(
                 run,
                 Step::Upload,
-                Some(name.to_string()),
+                Some(name),
                 &args::sync(program, remote, &sync),
                 PRIVILEGES,
             );
             for list in compare::commands(program, remote, &prefix, files.large) {
-                self.push(run, Step::Verify, Some(name.to_string()), &list, PRIVILEGES);
+                self.push(run, Step::Verify, Some(name), &list, PRIVILEGES);
             }
         }
     }
@@ -175,7 +175,7 @@ impl Plan {
         &mut self,
         run: &Run<'_>,
         step: Step,
-        dataset: Option<String>,
+        dataset: Option<&DatasetName>,
         command: &Command,
         privileges: Privileges,
     ) {
@@ -183,7 +183,7 @@ impl Plan {
         let line = quote::line(words.iter().map(|word| word.as_os_str()));
         self.steps.push(PlannedStep {
             step,
-            dataset,
+            dataset: dataset.cloned(),
             command: run.host.redactor.redact(&line).into_owned(),
         });
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{print, print_json, unmet};
 use crate::bucket::select::SelectedBackup;
 use crate::cli::Drill;
-use crate::config::Dataset;
+use crate::config::{Dataset, DatasetName};
 use crate::exit::{Exit, Failure};
 use crate::host::Host;
 use crate::preflight;
@@ -24,7 +24,7 @@ use crate::tools::rclone::Rclone;
 /// The outcome of one dataset.
 #[derive(Serialize)]
 struct Drilled {
-    dataset: String,
+    dataset: DatasetName,
     outcome: DrillOutcome,
     detail: Option<String>,
 }
@@ -105,13 +105,13 @@ fn rehearse(
     restore::restore(host, Some(rclone), &parts, &destination)?;
     let mut results: Vec<Drilled> = parts
         .iter()
-        .map(|part| examine(host, rclone, part, &destination.path.join(&part.name)))
+        .map(|part| examine(host, rclone, part, &destination.path.join(part.name.as_str())))
         .collect();
     for (name, dataset) in host.config.enabled() {
-        let stored = parts.iter().any(|part| part.name == name.as_str());
+        let stored = parts.iter().any(|part| part.name == *name);
         if !stored && !dataset.check.is_empty() {
             results.push(Drilled {
-                dataset: name.to_string(),
+                dataset: name.clone(),
                 outcome: DrillOutcome::Failed,
                 detail: Some(format!(
                     "datasets.{name} has a check, and the backup does not hold it"
@@ -129,7 +129,7 @@ fn examine(host: &Host, rclone: &Rclone, part: &DatasetRestore, directory: &Path
         detail,
     };
     let datasets = &host.config.datasets;
-    let configured = datasets.iter().find(|(name, _)| name.as_str() == part.name);
+    let configured = datasets.get_key_value(&part.name);
     let Some((_, Dataset { check, .. })) =
         configured.filter(|(_, dataset)| !dataset.check.is_empty())
     else {

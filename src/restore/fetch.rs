@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::dataset::{NodeKind, Tree};
+use crate::config::DatasetName;
 use crate::interrupt::Interrupt;
 use crate::step::{Label, Step};
 use crate::tools::rclone::Rclone;
@@ -25,7 +26,7 @@ const PIECE: u64 = 32 << 20;
 /// What rclone said.
 pub(super) fn from_bucket(
     rclone: &Rclone,
-    name: &str,
+    name: &DatasetName,
     tree: &Tree,
     prefix: &str,
     share: MemoryBudget,

@@ -27,7 +27,7 @@ pub(super) fn fetch_all(
         parts.iter().map(|part| part.tree.sizes()),
     );
     let fetch =
-        |part: &DatasetRestore| fetch_once(host, rclone, part, share, &stage.join(&part.name));
+        |part: &DatasetRestore| fetch_once(host, rclone, part, share, &stage.join(part.name.as_str()));
     // The others may take hours yet, and are not in vain: a second call finds them there.
     let told = |part: &DatasetRestore, error: &anyhow::Error| {
         if host.interrupt.signal().is_none() {
@@ -55,7 +55,7 @@ pub(super) fn fetch_all(
             .map_err(RestoreError::Other)
             .and_then(|looked| settle(host, part, looked, stage, fetch))
             .map_err(|failure| match failure {
-                RestoreError::Other(error) => RestoreError::Other(error.context(part.name.clone())),
+                RestoreError::Other(error) => RestoreError::Other(error.context(part.name.to_string())),
                 difference => difference,
             });
         all = both(all, one);
@@ -141,7 +141,7 @@ fn fetch_once(
 }
 
 fn check(host: &Host, part: &DatasetRestore, stage: &Path) -> Result<Vec<String>> {
-    let into = stage.join(&part.name);
+    let into = stage.join(part.name.as_str());
     for stranger in apply::remove_strangers(&into, &part.tree)? {
         warn!(step = "restore", dataset = part.name.as_str(); "{}: {stranger} is not in the manifest and was left out", part.name);
     }

@@ -39,7 +39,7 @@ pub(crate) fn handover(
     let subvolume = quote::word(host.config.subvolume.as_os_str());
     let known = |part: &&DatasetRestore| {
         let mut names = host.config.datasets.keys();
-        names.any(|name| name.as_str() == part.name)
+        names.any(|name| *name == part.name)
     };
     let unknown: Vec<&str> = parts
         .iter()
@@ -70,11 +70,11 @@ pub(crate) fn handover(
     ];
     for part in parts {
         let mut datasets = host.config.datasets.iter();
-        let Some((_, dataset)) = datasets.find(|(name, _)| name.as_str() == part.name) else {
+        let Some((_, dataset)) = datasets.find(|(name, _)| **name == part.name) else {
             continue;
         };
         let live = quote::word(host.config.subvolume.join(&dataset.path).as_os_str());
-        let restored = quote::word(to.path.join(&part.name).as_os_str());
+        let restored = quote::word(to.path.join(part.name.as_str()).as_os_str());
         lines.push(format!("put_in_place {restored} {live} {timestamp} &&"));
     }
     lines.push(

@@ -19,6 +19,7 @@ pub(crate) use stage::Destination;
 
 use crate::bucket::backup::Backup;
 use crate::dataset::Tree;
+use crate::config::DatasetName;
 use crate::host::Host;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;
@@ -27,7 +28,7 @@ use crate::ui::{Bytes, counted};
 /// A dataset that is to come back.
 pub(crate) struct DatasetRestore {
     /// Its name, and that of its directory.
-    pub name: String,
+    pub name: DatasetName,
     /// Its files, each with its MD5.
     pub tree: Tree,
     pub source: Source,
@@ -95,7 +96,7 @@ pub(crate) fn restore(
         None => "every byte compared with the snapshot",
     };
     for part in parts {
-        let into = to.stage.join(&part.name);
+        let into = to.stage.join(part.name.as_str());
         unowned += apply::finish(&into, &part.tree)?.0;
         let (files, bytes) = part.tree.totals();
         info!(step = "restore", dataset = part.name.as_str(), bytes = bytes; "{}: {}, {}, {checked}", part.name, counted(files, "file"), Bytes(bytes));
@@ -141,7 +142,7 @@ fn sync(path: &Path) -> Result<()> {
 /// Where one is not in it.
 pub(crate) fn parts_of(
     backup: Backup,
-    wanted: &[crate::config::DatasetName],
+    wanted: &[DatasetName],
     timestamp: Timestamp,
 ) -> Result<Vec<DatasetRestore>> {
     let Backup { summary, datasets } = backup;
@@ -178,7 +179,7 @@ pub(crate) fn parts_of(
     Ok(there
         .into_iter()
         .map(|dataset| DatasetRestore {
-            name: dataset.name.to_string(),
+            name: dataset.name,
             tree: dataset.tree,
             source: Source::Bucket(dataset.prefix),
         })
@@ -192,7 +193,7 @@ pub(crate) fn parts_of(
 pub(crate) fn parts_of_snapshot(
     host: &Host,
     snapshot: &Path,
-    wanted: &[crate::config::DatasetName],
+    wanted: &[DatasetName],
 ) -> Result<Vec<DatasetRestore>> {
     let mut parts = Vec::new();
     for name in wanted {
@@ -212,7 +213,7 @@ pub(crate) fn parts_of_snapshot(
         let tree = crate::dataset::tree_of(snapshot, dataset, &host.interrupt)
             .with_context(|| format!("the dataset {name} in {}", snapshot.display()))?;
         parts.push(DatasetRestore {
-            name: name.to_string(),
+            name: name.clone(),
             tree,
             source: Source::Snapshot(snapshot.join(&dataset.path)),
         });

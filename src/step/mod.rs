@@ -5,10 +5,12 @@ pub(crate) mod timer;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::config::DatasetName;
 
 /// A stage of the run, in the order of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Step {
     Config,
@@ -60,7 +62,7 @@ impl fmt::Display for Step {
 pub(crate) struct Label {
     pub step: Step,
     /// The dataset, where the stage works on one.
-    pub dataset: Option<String>,
+    pub dataset: Option<DatasetName>,
 }
 
 impl Label {
@@ -73,10 +75,10 @@ impl Label {
     }
 
     /// A stage's work on one dataset.
-    pub(crate) fn of(step: Step, dataset: impl fmt::Display) -> Self {
+    pub(crate) fn of(step: Step, dataset: &DatasetName) -> Self {
         Self {
             step,
-            dataset: Some(dataset.to_string()),
+            dataset: Some(dataset.clone()),
         }
     }
 }

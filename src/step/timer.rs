@@ -18,7 +18,7 @@ pub(crate) struct StepDuration {
     pub step: Step,
     /// Of which dataset, where it is one dataset's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dataset: Option<String>,
+    pub dataset: Option<DatasetName>,
     pub seconds: f64,
 }
 
@@ -29,12 +29,12 @@ pub(crate) struct StepTimer(Mutex<Taken>);
 #[derive(Debug, Default)]
 struct Taken {
     /// By dataset, in the order of the run; the run's own first.
-    all: BTreeMap<(Option<String>, Step), Duration>,
+    all: BTreeMap<(Option<DatasetName>, Step), Duration>,
     stage: Option<(Step, Instant)>,
 }
 
 impl Taken {
-    fn add(&mut self, dataset: Option<String>, step: Step, time: Duration) {
+    fn add(&mut self, dataset: Option<DatasetName>, step: Step, time: Duration) {
         *self.all.entry((dataset, step)).or_default() += time;
     }
 
@@ -74,7 +74,7 @@ impl StepTimer {
         let done = act();
         let time = start.elapsed();
         self.taken()
-            .add(dataset.map(ToString::to_string), step, time);
+            .add(dataset.cloned(), step, time);
         done
     }
 

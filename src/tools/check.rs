@@ -9,6 +9,7 @@ use anyhow::Result;
 use xshell::cmd;
 
 use super::{clean_environment, locate, shell};
+use crate::config::DatasetName;
 use crate::process::{Job, Privileges, Runner};
 use crate::step::{Label, Step};
 
@@ -36,7 +37,7 @@ fn fill(word: &str, directory: &Path) -> OsString {
 /// Any exit code but 0, the deadline included, or why it could not be started.
 pub(crate) fn run(
     runner: &Runner,
-    dataset: &str,
+    dataset: &DatasetName,
     words: &[String],
     directory: &Path,
     path: Option<&OsStr>,

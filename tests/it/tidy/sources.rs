@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::{files, root, shown, text};
 
-/// The longest that a file may be.
-const LONGEST: usize = 400;
-
 fn rust(below: &str) -> Vec<PathBuf> {
     let is_rust = |path: &PathBuf| path.extension().is_some_and(|end| end == "rs");
     let found: Vec<_> = files(below).into_iter().filter(is_rust).collect();
@@ -67,20 +64,6 @@ fn every_module_says_what_it_is_for() {
     assert!(
         silent.is_empty(),
         "open with `//!`, and say why: {silent:#?}"
-    );
-}
-
-#[test]
-fn no_file_is_longer_than_four_hundred_lines() {
-    let long: Vec<String> = rust("")
-        .iter()
-        .map(|path| (shown(path), text(path).lines().count()))
-        .filter(|(_, lines)| *lines > LONGEST)
-        .map(|(file, lines)| format!("{file}: {lines}"))
-        .collect();
-    assert!(
-        long.is_empty(),
-        "split what is longer than {LONGEST} lines: {long:#?}"
     );
 }
 
