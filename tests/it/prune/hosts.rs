@@ -136,7 +136,7 @@ fn what_another_host_deletes_meanwhile_does_not_keep_ours_alive() -> Result<()> 
     let ran = run.wait_timeout(SOON)?;
     assert_eq!(ran.code, Some(0), "{ran}");
     assert_eq!(keys_with(&bed, &ours), [""; 0], "{ran}");
-    assert!(ran.stderr.contains("went meanwhile"), "{ran}");
+    assert!(ran.stderr.contains("was deleted meanwhile"), "{ran}");
 
     // One that is there and cannot be read is another matter: nothing is known.
     put(&bed, "", &ours, &this_host());
