@@ -1,9 +1,8 @@
 # The NixOS module: `services.opencode-backup.enable = true;`.
 #
-# The units are `units.nix`'s, each key at `mkDefault`'s priority, so that a host changes any of
-# them where NixOS people look first, on `systemd.services.opencode-backup`. Two things are handed
-# over otherwise: After= and Wants= go through NixOS's own lists, because a host's `after = [ … ];`
-# would else replace ours in silence, and tmpfiles rules are a list that is merged.
+# The units are those of `units.nix`. A host changes them where NixOS people look first, on
+# `systemd.services.opencode-backup`: a single value has `mkDefault`'s priority, so a host's value
+# replaces it. A list has the normal priority, so a host's list is added to it; `mkForce` replaces it.
 {
   config,
   lib,
@@ -17,6 +16,7 @@ let
     getExe
     hasPrefix
     mapAttrs
+    mkBefore
     mkDefault
     mkIf
     optional
@@ -38,18 +38,23 @@ let
     else
       value;
 
+  # The datasets that are stored. A disabled one is written to the file all the same: it stays
+  # configured, and two of them are defaults of the program.
+  datasets = lib.filterAttrs (_: dataset: dataset.enable) settings.datasets;
+  written = withoutNulls settings;
+
   # Read by the very binary that will run, unless it cannot run here (a cross build).
   check = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
-  written = (pkgs.formats.toml { }).generate "opencode-backup.toml" (withoutNulls settings);
-  configFile = pkgs.runCommandLocal "opencode-backup-config.toml" { } (
+  file = (pkgs.formats.toml { }).generate "opencode-backup.toml" written;
+  configFile = pkgs.runCommandLocal "opencode-backup-config.toml" { passthru.settings = written; } (
     optionalString check ''
-      if ! ${getExe cfg.package} --log stderr --config ${written} config > effective; then
-        echo "${here}.settings: the configuration is refused, see above (the lines are those of ${written})" >&2
+      if ! ${getExe cfg.package} --log stderr --config ${file} config > effective; then
+        echo "${here}.settings: the configuration is refused, see above (the lines are those of ${file})" >&2
         exit 1
       fi
     ''
     + ''
-      cp ${written} "$out"
+      cp ${file} "$out"
     ''
   );
 
@@ -82,27 +87,30 @@ let
 
   # The commands of those datasets that have one.
   checks = filter (words: words != null && words != [ ]) (
-    map (dataset: dataset.check) (builtins.attrValues settings.datasets)
+    map (dataset: dataset.check) (builtins.attrValues datasets)
   );
 
-  # Ours yield to a host's, key by key.
+  # A list comes first where a host adds to it: the first line of SystemCallFilter= decides what the
+  # others mean, and an empty string would clear the lines before it.
+  yielding = mapAttrs (_: value: if builtins.isList value then mkBefore value else mkDefault value);
+
   serviceOf = unit: {
     after = unit.Unit.After;
     wants = unit.Unit.Wants;
-    unitConfig = mapAttrs (_: mkDefault) (
+    unitConfig = yielding (
       removeAttrs unit.Unit [
         "After"
         "Wants"
       ]
     );
-    serviceConfig = mapAttrs (_: mkDefault) unit.Service;
+    serviceConfig = yielding unit.Service;
     # Switching to a new system must neither kill what is under way nor start it.
     restartIfChanged = false;
   };
   timerOf = unit: {
     wantedBy = unit.Install.WantedBy;
-    unitConfig = mapAttrs (_: mkDefault) unit.Unit;
-    timerConfig = mapAttrs (_: mkDefault) unit.Timer;
+    unitConfig = yielding unit.Unit;
+    timerConfig = yielding unit.Timer;
   };
 
   # The package brings its own; this is for one that does not (a plain `cargo build`).
@@ -139,7 +147,7 @@ let
       map (at "settings.datasets.${name}.check") (
         inHomes (optionals (cfg.drill.enable && dataset.check != null) dataset.check)
       )
-    ) settings.datasets
+    ) datasets
   );
 
   # The words of a command that are bound into a unit, since they lie where it sees nothing.
@@ -210,10 +218,9 @@ in
           message = ''
             ${here}.drill.enable: no dataset has a `check`, so that a drill would prove nothing. Set
             ${lib.concatMapStringsSep " or " (name: "${here}.settings.datasets.${name}.check") (
-              builtins.attrNames settings.datasets
+              builtins.attrNames datasets
             )}
-            (README.md has two that are tried; a dataset that is defined replaces the default ones, so
-            define all of them), or drill by hand.
+            (README.md has two that are tried), or drill by hand.
           '';
         }
         {
@@ -256,8 +263,9 @@ in
     users = mkIf cfg.createUser {
       users.${cfg.user} = {
         isSystemUser = true;
-        group = cfg.group;
-        description = "Backups of the assistant's memory";
+        # A host that declares the user for something else, too, has its own.
+        group = mkDefault cfg.group;
+        description = mkDefault "Backups of the assistant's memory";
       };
       groups.${cfg.group} = { };
     };
@@ -286,6 +294,8 @@ in
       );
     };
 
-    systemd.tmpfiles.rules = units.tmpfiles;
+    systemd.tmpfiles.settings.opencode-backup = mapAttrs (
+      _: mapAttrs (_: mapAttrs (_: mkDefault))
+    ) units.tmpfiles;
   };
 }

@@ -24,9 +24,10 @@ in
     group = mkDefault "opencode";
     environmentFile = mkDefault "/run/secrets/opencode.env";
 
-    timerConfig = {
-      OnCalendar = mkDefault "0/6:00:00";
-      Persistent = mkDefault true;
+    # As a whole: null on the host could not be merged with single keys.
+    timerConfig = mkDefault {
+      OnCalendar = "0/6:00:00";
+      Persistent = true;
     };
 
     settings = {

@@ -12,6 +12,7 @@
 let
   inherit (lib)
     literalExpression
+    mkDefault
     mkEnableOption
     mkOption
     types
@@ -71,7 +72,7 @@ let
     };
 
   dataset = table {
-    enable = option types.bool true "Whether it is stored; false: it is only known.";
+    enable = option types.bool true "Whether this dataset is backed up.";
     path = mkOption {
       type = types.str;
       example = "containers/falkordb";
@@ -263,21 +264,12 @@ in
 
         datasets = mkOption {
           type = types.attrsOf dataset;
-          default = {
-            falkordb = {
-              path = "containers/falkordb";
-              format = "redis";
-              max_data_age = "24h";
-            };
-            valkey = {
-              path = "containers/valkey";
-              format = "redis";
-              max_data_age = "24h";
-            };
-          };
+          default = { };
           description = ''
-            What is stored, by name; the prefix in the bucket is `<name>-<timestamp>`. The two default
-            ones exist in any case; `enable = false` disables one.
+            What is stored, by name; the prefix in the bucket is `<name>-<timestamp>`. There are two
+            from the start, `falkordb` in `containers/falkordb` and `valkey` in `containers/valkey`,
+            with `format = "redis"` and `max_data_age = "24h"`. A host changes any of their keys,
+            adds datasets, and switches one off with `enable = false`.
           '';
         };
 
@@ -302,8 +294,9 @@ in
           enable = option types.bool true "Whether the export script is run.";
           command = mkOption {
             type = types.listOf types.str;
+            # Without an export, no Python in the system's closure.
             default = [
-              "${cfg.export.python}/bin/python3"
+              (if cfg.settings.export.enable then "${cfg.export.python}/bin/python3" else "python3")
               "/root/.opencode/graphiti/memory_manager.py"
               "export"
             ];
@@ -351,4 +344,17 @@ in
       };
     };
   };
+
+  # Here and not as the option's default, which any definition of a host would replace.
+  config.services.opencode-backup.settings.datasets =
+    lib.genAttrs
+      [
+        "falkordb"
+        "valkey"
+      ]
+      (name: {
+        path = mkDefault "containers/${name}";
+        format = mkDefault "redis";
+        max_data_age = mkDefault "24h";
+      });
 }

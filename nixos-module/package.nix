@@ -2,17 +2,19 @@
 {
   lib,
   stdenv,
+  pkgs,
   rustPlatform,
   makeBinaryWrapper,
   installShellFiles,
   btrfs-progs,
   rclone,
   util-linux,
+  versionCheckHook,
 }:
 let
   inherit (lib) fileset;
 in
-rustPlatform.buildRustPackage {
+rustPlatform.buildRustPackage (finalAttrs: {
   pname = "opencode-backup";
   version = (lib.importTOML ../Cargo.toml).workspace.package.version;
 
@@ -39,6 +41,10 @@ rustPlatform.buildRustPackage {
     "--package"
     "opencode-backup"
   ];
+
+  # The wrapper starts, and the version is the one above.
+  nativeInstallCheckInputs = [ versionCheckHook ];
+  doInstallCheck = true;
 
   # A build sandbox has no root, no loop device and no network: the unit tests alone. The rest is
   # `cargo xtask test`'s.
@@ -73,8 +79,15 @@ rustPlatform.buildRustPackage {
     installManPage man/*.1
   '';
 
+  passthru.tests = removeAttrs (import ./tests {
+    inherit pkgs;
+    package = finalAttrs.finalPackage;
+  }) [ "package" ];
+
   meta = {
     description = "Btrfs snapshots of an AI assistant's memory, uploaded to Backblaze B2, proven and pruned";
+    # OWNER: the repository has no public address yet, hence neither homepage nor maintainers.
+    changelog = "https://github.com/OWNER/opencode-backup/blob/v${finalAttrs.version}/CHANGELOG.md";
     license = with lib.licenses; [
       mit
       asl20
@@ -82,4 +95,4 @@ rustPlatform.buildRustPackage {
     mainProgram = "opencode-backup";
     platforms = lib.platforms.linux;
   };
-}
+})

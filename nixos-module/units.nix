@@ -3,9 +3,10 @@
 # Builtins only, so that plain `nix-instantiate --eval` renders them: the units that the virtual
 # machine boots under a real systemd (tests/vm) and that `tests/golden` holds for other
 # distributions are the ones that a NixOS host gets. Settings in; `{ service = { Unit; Service; };
-# timer = { Unit; Timer; Install; } or null; drill = { service; timer; } or null; tmpfiles; }` out,
-# where every value is a string or a list of strings (one line each). What only NixOS understands is
-# in `default.nix`.
+# timer = { Unit; Timer; Install; } or null; drill = { service; timer; } or null; tmpfiles; }` out.
+# Every value of a unit is a string or a list of strings (one line each). A list is a setting to
+# which a host can add; a string is one that a host replaces. `tmpfiles` has the form of NixOS's
+# `systemd.tmpfiles.settings.<file>`. What only NixOS understands is in `default.nix`.
 {
   # The binary, absolute.
   program ? "/usr/local/bin/opencode-backup",
@@ -121,7 +122,10 @@ let
   # servers keep to themselves, sys_admin deletes a read-only snapshot and asks Btrfs what it is.
   # btrfs gets all three, rclone dac_read_search alone, the export none: the program itself sees to
   # that.
-  capabilities = "CAP_FOWNER CAP_DAC_READ_SEARCH CAP_SYS_ADMIN";
+  capabilities = [ "CAP_FOWNER CAP_DAC_READ_SEARCH CAP_SYS_ADMIN" ];
+
+  # sops-nix installs secrets with this unit, where it does not do so during activation.
+  secretsUnit = "sops-install-secrets.service";
 
   asString =
     value:
@@ -152,16 +156,19 @@ let
     User = user;
     Group = group;
     # `-`: we ourselves name the file that is missing, with the remedy, and exit with 3.
-    EnvironmentFile = "-${environmentFile}";
+    EnvironmentFile = [ "-${environmentFile}" ];
 
     # SIGTERM goes to us alone, and we stop our children; what is left after 30 s is killed, the
     # whole group of it.
     KillMode = "mixed";
     TimeoutStopSec = "30";
     # Stopped on purpose is not failed.
-    SuccessExitStatus = "143";
+    SuccessExitStatus = [ "143" ];
     # For the status line.
     NotifyAccess = "main";
+    # NixOS starts a wrapper, which has another file name. The program sets the identifier of its own
+    # records; this is for everything else that reaches the journal.
+    SyslogIdentifier = "opencode-backup";
 
     # The assistant comes first.
     Nice = "10";
@@ -171,6 +178,8 @@ let
     UMask = "0077";
     # The keys are in our environment, and a core dump would hold them.
     LimitCORE = "0";
+    # Some rclones of a few dozen threads each need far less. It stops a child that forks for ever.
+    TasksMax = "512";
 
     NoNewPrivileges = "true";
 
@@ -178,6 +187,8 @@ let
     PrivateMounts = "true";
     PrivateTmp = "true";
     PrivateDevices = "true";
+    # PrivateDevices= implies it; a host that turns that off keeps this.
+    DevicePolicy = "closed";
     PrivateIPC = "true";
     ProtectProc = "invisible";
     ProcSubset = "pid";
@@ -187,10 +198,17 @@ let
     ProtectControlGroups = "true";
     ProtectClock = "true";
     ProtectHostname = "true";
+    # CAP_DAC_READ_SEARCH would open both. `-`: neither has to exist.
+    InaccessiblePaths = optionally [
+      "/etc/shadow"
+      "/etc/ssh"
+    ];
 
     # The bucket, the local servers, the journal and the resolver. No AF_NETLINK: the C library
     # does without.
-    RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
+    RestrictAddressFamilies = [ "AF_UNIX AF_INET AF_INET6" ];
+    # Nothing here listens on a port: a check's server has a unix socket.
+    SocketBindDeny = [ "any" ];
     RestrictNamespaces = "true";
     RestrictRealtime = "true";
     RestrictSUIDSGID = "true";
@@ -237,7 +255,10 @@ let
       Description = "Back up the assistant's memory: snapshot, upload, proof, retention";
       Documentation = "man:opencode-backup(1)";
       # No Requires=: where the pod did not start, its data is still there, and worth storing.
-      After = after ++ [ "network-online.target" ];
+      After = after ++ [
+        secretsUnit
+        "network-online.target"
+      ];
       Wants = [ "network-online.target" ];
       RequiresMountsFor = [
         subvolume
@@ -256,6 +277,11 @@ let
         # A oneshot that hangs blocks every later tick of the timer: it has to end before the next
         # one.
         TimeoutStartSec = "5h30min";
+
+        # All rclones together stay within `remote.memory` (256M by default), and the program and the
+        # export within 200 MiB. Files that were read are cached beyond that, and given back. A host
+        # that raises `remote.memory` raises this.
+        MemoryMax = "1G";
 
         # Readable for whoever watches the last run's verdict (UMask= does not apply); it holds no
         # secret.
@@ -286,6 +312,7 @@ let
       # /persist nor the pod: a restore needs the bucket alone.
       After = [
         "opencode-backup.service"
+        secretsUnit
         "network-online.target"
       ]
       ++ podmanSocket;
@@ -321,14 +348,17 @@ let
         # nobody else.
         PrivateUsers = "true";
 
-        # Nothing is left out here that the backup has: a valkey-server on a unix socket works within
+        # What is left out here, and why:
+        # - MemoryMax=: a check loads the data into memory, as much as there is. A limit would fail the
+        #   drill of a good backup; OOMScoreAdjust= protects the pod instead.
+        # The rest of what the backup has is here: a valkey-server on a unix socket works within
         # all of it, and podman works outside, in the service behind its socket.
         # - StateDirectory=, ReadWritePaths=: nothing is written; the verdict is the exit code.
       }
       // (
         # The group of podman's socket. Whoever may write to it can become root: only where it is
         # asked for.
-        if mayUsePodman then { SupplementaryGroups = "podman"; } else { }
+        if mayUsePodman then { SupplementaryGroups = [ "podman" ]; } else { }
       )
       // hideHomes (readableFor (builtins.concatLists (drill.checks or [ ])));
   };
@@ -373,8 +403,18 @@ in
   tmpfiles =
     # `d`: made where it is missing, given to the user where it is not (a subvolume that is mounted
     # there included).
-    (if manageSnapshotDir then [ "d ${snapshotDir} 0750 ${user} ${group} -" ] else [ ])
+    (
+      if manageSnapshotDir then
+        {
+          ${snapshotDir}.d = {
+            mode = "0750";
+            inherit user group;
+          };
+        }
+      else
+        { }
+    )
     # `e`: what a drill could not take away (SIGKILL, power) goes days after the longest drill is
     # over.
-    ++ (if drill == null then [ ] else [ "e ${cacheDirectory} - - - 3d" ]);
+    // (if drill == null then { } else { ${cacheDirectory}.e.age = "3d"; });
 }

@@ -135,5 +135,7 @@ let
 in
 {
   inherit rendered;
-  differences = builtins.concatMap compare (builtins.attrNames (rendered // builtins.readDir ./golden));
+  differences = builtins.concatMap compare (
+    builtins.attrNames (rendered // builtins.readDir ./golden)
+  );
 }

@@ -1,7 +1,7 @@
-# The module under nixpkgs' real `lib`. NIXPKGS_LIB names a checkout of nixpkgs, or its `lib`
-# directory alone:
+# The module under `lib.nix`, or under nixpkgs' real `lib` where NIXPKGS_LIB names a checkout of
+# nixpkgs or its `lib` directory:
 #
-#   NIXPKGS_LIB=… nix-instantiate --eval --strict --json nixos-module/tests/module.nix -A failures     # []
+#   nix-instantiate --eval --strict --json nixos-module/tests/module.nix -A failures     # []
 #
 # Nix cannot catch a message, so whoever runs this evaluates each of `refused` on its own: it must
 # fail, in words that hold its name, the option's. And the files that the module would write are for
@@ -14,7 +14,7 @@
       checkout = "${named}/lib/default.nix";
     in
     if named == "" then
-      throw "NIXPKGS_LIB is to name a checkout of nixpkgs, or its lib directory"
+      ./lib.nix
     else if builtins.pathExists checkout then
       checkout
     else
@@ -31,7 +31,6 @@ let
     of
     optionNames
     settingsOf
-    withoutNulls
     ;
   toml = import ./toml.nix;
 
@@ -107,8 +106,8 @@ in
   accepted =
     map
       (config: {
-        toml = toml (withoutNulls (settingsOf config));
-        settings = withoutNulls (settingsOf config);
+        toml = toml (settingsOf config);
+        settings = settingsOf config;
       })
       [
         default
@@ -118,11 +117,9 @@ in
   unbuildable = lib.mapAttrs (
     _: settings:
     toml (
-      withoutNulls (
-        settingsOf (of {
-          inherit settings;
-        })
-      )
+      settingsOf (of {
+        inherit settings;
+      })
     )
   ) (import ./module/unbuildable.nix);
 }

@@ -51,12 +51,38 @@ let
           ];
         }
     );
+
+  # A line of tmpfiles.d(5) for each type of rule on a path.
+  rules =
+    path:
+    map (
+      type:
+      let
+        rule = units.tmpfiles.${path}.${type};
+        field = name: rule.${name} or "-";
+      in
+      concatStringsSep " " (
+        [
+          type
+          path
+        ]
+        ++ map field [
+          "mode"
+          "user"
+          "group"
+          "age"
+        ]
+      )
+      + "\n"
+    ) (attrNames units.tmpfiles.${path});
 in
 pair "opencode-backup" units
 // (if units.drill == null then { } else pair "opencode-backup-drill" units.drill)
 // (
-  if units.tmpfiles == [ ] then
+  if units.tmpfiles == { } then
     { }
   else
-    { "opencode-backup.tmpfiles.conf" = concatStringsSep "\n" units.tmpfiles + "\n"; }
+    {
+      "opencode-backup.tmpfiles.conf" = concatStringsSep "" (concatMap rules (attrNames units.tmpfiles));
+    }
 )

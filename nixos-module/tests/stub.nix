@@ -2,32 +2,25 @@
 # `lib`.
 #
 # The options have NixOS's types, or stricter ones. What matters is imitated: `after = [ … ]` and
-# the like define `unitConfig.After` at the usual priority, and a unit option is a list of lines or
-# one value, never both.
+# the like define `unitConfig.After` at the usual priority, and a unit option is a list of lines as
+# soon as one definition is a list.
 { lib }:
 let
   inherit (lib) mkOption types;
 
   option = type: default: mkOption { inherit type default; };
 
-  # nixos/lib/systemd-unit-options.nix: lists are concatenated, anything else must agree.
+  # Equal values, or all values as one list of lines: nixos/lib/systemd-unit-options.nix of nixpkgs,
+  # compared in the formatting that it has since 2025. Until 2023 (nixpkgs 515c8fb59bc1) a mix of
+  # lists and single values was an error.
   unitOption = lib.mkOptionType {
     name = "systemd option";
     merge =
       loc: defs:
-      let
-        kept = lib.filterOverrides defs;
-      in
-      if builtins.isList (builtins.head kept).value then
-        lib.concatMap (
-          def:
-          if builtins.isList def.value then
-            def.value
-          else
-            throw "${lib.showOption loc}: a mix of list and non-list"
-        ) kept
+      if lib.any (def: builtins.isList def.value) defs then
+        lib.concatMap (def: lib.toList def.value) defs
       else
-        lib.mergeEqualOption loc kept;
+        lib.mergeEqualOption loc defs;
   };
 
   section = option (types.attrsOf unitOption) { };
@@ -90,7 +83,22 @@ in
     users.groups = option (types.attrsOf (types.submodule { })) { };
     virtualisation.podman.enable = option types.bool false;
     virtualisation.podman.package = option package { name = "podman"; };
-    systemd.tmpfiles.rules = option (types.listOf types.str) [ ];
+    # nixos/modules/system/boot/systemd/tmpfiles.nix, nixpkgs 046599161540.
+    systemd.tmpfiles.settings = option (types.attrsOf (
+      types.attrsOf (
+        types.attrsOf (
+          types.submodule (
+            { name, ... }:
+            {
+              options = lib.genAttrs [ "mode" "user" "group" "age" ] (_: option types.str "-") // {
+                type = option types.str name;
+                argument = option types.str "";
+              };
+            }
+          )
+        )
+      )
+    )) { };
     systemd.services = option (unit {
       serviceConfig = section;
       environment = option (types.attrsOf types.str) { };
@@ -126,8 +134,8 @@ in
       stdenv.buildPlatform.canExecute = _: true;
       stdenv.hostPlatform = { };
       runCommandLocal =
-        name: _: script:
-        fake name // { inherit script; };
+        name: env: script:
+        fake name // { inherit script; } // env.passthru;
       formats.toml = _: {
         type =
           let

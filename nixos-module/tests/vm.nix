@@ -17,6 +17,9 @@ in
 pkgs.testers.runNixOSTest {
   name = "opencode-backup";
 
+  # A builder without KVM runs it, too. The default would refuse it there.
+  requiredFeatures.kvm = false;
+
   # Seconds. It takes minutes where there is KVM, and a quarter of an hour where there is none.
   globalTimeout = 40 * 60;
 
@@ -95,6 +98,8 @@ pkgs.testers.runNixOSTest {
       ];
 
       systemd.tmpfiles.rules = [
+        # The test driver leaves it open to all.
+        "z /root 0700 root root -"
         "L+ /opt/vm - - - - ${guest}/opt/vm"
         "d /run/secrets 0751 root root -"
         "C /run/secrets/opencode.env 0440 root opencode - ${guest}/opt/vm/opencode.env"

@@ -65,7 +65,9 @@ pub(crate) fn install(
     let sink = if journal {
         let mut journal = JournalLog::new().context(
             "opening the journal's socket; is systemd-journald running? --log stderr needs none",
-        )?;
+        )?
+        // Not the program's file name, which Nix's wrapper changes to `.opencode-backup-wrapped`.
+        .with_syslog_identifier(env!("CARGO_PKG_NAME").to_owned());
         if let Some(run) = run {
             journal = journal.add_extra_field("OPENCODE_BACKUP_TIMESTAMP", run.to_string());
         }

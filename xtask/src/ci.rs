@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: format, lints, documentation, the NixOS module, what a package installs, all of the tests, and
+//! `cargo xtask ci`: format, lints, documentation, the NixOS module, the unit tests in a sandbox like Nix's, what a package installs, all of the tests, and
 //! then the virtual machine.
 
 use std::process::{Command, ExitCode};
@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::steps::cargo;
-use crate::{dist, nix_test, test, vm};
+use crate::{dist, nix_format, nix_test, sandbox, test, vm};
 
 /// The checks before the tests, by name: cargo's words.
 const CHECKS: [(&str, &[&str]); 3] = [
@@ -59,8 +59,10 @@ pub fn run() -> Result<ExitCode> {
         let passed = command.status().context("run cargo")?.success();
         note(name, start, passed);
     }
-    let parts: [(&str, Part, &[&str]); 4] = [
+    let parts: [(&str, Part, &[&str]); 6] = [
+        ("nix format", nix_format::run, &["--check"]),
         ("nix", nix_test::run, &[]),
+        ("nix sandbox", sandbox::run, &[]),
         ("dist", dist::run, &["--check"]),
         ("tests", test::run, &[]),
         ("vm", vm::run, &[]),

@@ -12,7 +12,9 @@ mod demo;
 mod dist;
 mod fill;
 mod nix_eval;
+mod nix_format;
 mod nix_test;
+mod sandbox;
 mod steps;
 mod test;
 mod vm;
@@ -26,7 +28,9 @@ cargo xtask COMMAND
   test [CARGO…] [-- FILTER…]  all tests of the workspace
   ci                          format, lints, documentation, all tests, the virtual machine
   vm-test [--kvm]             the units under a real systemd, in a virtual machine
-  nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options
+  nix-test [--bless]          the NixOS module, evaluated: golden units, defaults, options, their documentation
+  nix-format [--check]        the Nix files formatted by nixfmt, and without unused names
+  sandbox                     the unit tests as Nix runs them: package.nix's sources, no /usr, no network
   dist [--check]              the binary, its units, completions and manual pages, in one folder
   bench [--quick]             our run against the shell script, restic and rclone by hand, over long links
   bench overhead [--quick]    our run against the same commands by hand, and our memory
@@ -51,6 +55,8 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["nix-test", rest @ ..] => nix_test::run(rest),
+        ["nix-format", rest @ ..] => nix_format::run(rest),
+        ["sandbox", rest @ ..] => sandbox::run(rest),
         ["dist", rest @ ..] => dist::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["vm-test", rest @ ..] => vm::run(rest),

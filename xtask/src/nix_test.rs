@@ -1,10 +1,9 @@
-//! `cargo xtask nix-test`: the units against their golden files, the module under nixpkgs' `lib`, and the files that
-//! it writes under the eyes of the binary.
+//! `cargo xtask nix-test`: the units against their golden files, the module evaluated, the files that it writes under
+//! the eyes of the binary, and its options against their documentation.
 //!
-//! Nothing is built and nothing fetched: `nix-instantiate` evaluates without a store. The first part needs nothing
-//! else, the second a `lib` that `NIXPKGS_LIB` names; without one it is left out, which is said.
+//! Nothing is built and nothing fetched: `nix-instantiate` evaluates without a store. The module is evaluated under
+//! tests/lib.nix, or under nixpkgs' `lib` where `NIXPKGS_LIB` names it.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
@@ -17,8 +16,10 @@ use crate::nix_eval;
 use crate::steps::{debug_binary, target_dir};
 
 const TESTS: &str = "nixos-module/tests";
+/// Every option, written by `--bless`.
+const OPTIONS: &str = "docs/nixos-options.md";
 
-/// Runs all of it, and says at the end what failed. `--bless` writes the golden files instead.
+/// Runs all of it, and says at the end what failed. `--bless` writes the golden files and the options' documentation instead.
 pub fn run(words: &[&str]) -> Result<ExitCode> {
     nix_eval::install()?;
     match words {
@@ -32,24 +33,18 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     let more = defaults(&binary)?;
     say("tests/defaults.json as the binary has it", &more);
     problems.extend(more);
-    match env::var("NIXPKGS_LIB") {
-        Ok(lib) if !lib.is_empty() => {
-            for (what, part) in [
-                (
-                    "the module's options, units and assertions",
-                    module as fn(&Path) -> Result<Vec<String>>,
-                ),
-                ("wrong values, each named by its option", refused),
-                ("the files it writes, read by the binary", written),
-            ] {
-                let more = part(&binary)?;
-                say(what, &more);
-                problems.extend(more);
-            }
-        }
-        _ => println!(
-            "nix-test: NOT RUN: the module under nixpkgs' lib, since NIXPKGS_LIB names no checkout of nixpkgs"
+    for (what, part) in [
+        (
+            "the module's options, units and assertions",
+            module as fn(&Path) -> Result<Vec<String>>,
         ),
+        ("wrong values, each named by its option", refused),
+        ("the files it writes, read by the binary", written),
+        ("docs/nixos-options.md as the module has it", options),
+    ] {
+        let more = part(&binary)?;
+        say(what, &more);
+        problems.extend(more);
     }
     for problem in &problems {
         println!("\nnix-test: {problem}");
@@ -117,8 +112,28 @@ fn bless() -> Result<ExitCode> {
             fs::write(directory.join(name), content.as_str().unwrap_or_default())?;
         }
     }
-    println!("nix-test: wrote {}", golden.display());
+    fs::write(workspace().join(OPTIONS), rendered_options()?)?;
+    println!("nix-test: wrote {} and {OPTIONS}", golden.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The options' documentation, as the module has it now.
+fn rendered_options() -> Result<String> {
+    let text = nix_eval::evaluate(&format!("{TESTS}/options-doc.nix"), &[])?;
+    Ok(text.as_str().context("the options are no text")?.to_owned())
+}
+
+fn options(_: &Path) -> Result<Vec<String>> {
+    let written = fs::read_to_string(workspace().join(OPTIONS)).unwrap_or_default();
+    let wrong = written != rendered_options()?;
+    Ok(wrong
+        .then(|| {
+            format!(
+                "{OPTIONS} is not what options.nix says (`cargo xtask nix-test --bless` writes it)"
+            )
+        })
+        .into_iter()
+        .collect())
 }
 
 /// What the binary makes of a configuration: its exit code, its JSON, and what it said.

@@ -8,6 +8,7 @@ let
     service
     settingsOf
     timer
+    tmpfiles
     units
     withoutNulls
     written
@@ -17,11 +18,9 @@ let
 in
 {
   "the defaults are the binary's" = {
-    expr = withoutNulls (
-      lib.recursiveUpdate (settingsOf default) {
-        export.command = [ "python3" ] ++ builtins.tail (settingsOf default).export.command;
-      }
-    );
+    expr = lib.recursiveUpdate (settingsOf default) {
+      export.command = [ "python3" ] ++ builtins.tail (settingsOf default).export.command;
+    };
     expected = withoutNulls binaryDefaults;
   };
   "every key that the binary has is an option" = {
@@ -56,7 +55,7 @@ in
       Service = (service default).serviceConfig;
       inherit ((service default).unitConfig) RequiresMountsFor Description Documentation;
       Timer = (timer default).timerConfig;
-      inherit (default.systemd.tmpfiles) rules;
+      tmpfiles = tmpfiles default;
     };
     expected =
       let
@@ -69,13 +68,13 @@ in
         inherit (wanted.service) Service;
         inherit (wanted.service.Unit) RequiresMountsFor Description Documentation;
         inherit (wanted.timer) Timer;
-        rules = wanted.tmpfiles;
+        inherit (wanted) tmpfiles;
       };
   };
-  "it runs after the pod and the network" = {
+  "it runs after the pod, the secrets that a unit installs, and the network" = {
     expr = { inherit ((service default).unitConfig) After Wants; };
     expected = {
-      After = "opencode-memory-pod.service network-online.target";
+      After = "opencode-memory-pod.service sops-install-secrets.service network-online.target";
       Wants = "network-online.target";
     };
   };
@@ -121,7 +120,7 @@ in
     expr = (written default).script;
     expected =
       let
-        content = builtins.toJSON (withoutNulls (settingsOf default));
+        content = builtins.toJSON (settingsOf default);
         file = "opencode-backup.toml-${builtins.hashString "sha256" content}";
         path = "/nix/store/00000000000000000000000000000000-${file}";
       in

@@ -8,6 +8,7 @@ let
     evaluate
     failed
     of
+    tmpfiles
     units
     with'
     ;
@@ -41,7 +42,7 @@ in
       Service = (service plain).serviceConfig;
       inherit ((service plain).unitConfig) Description Documentation;
       Timer = (timer plain).timerConfig;
-      inherit (plain.systemd.tmpfiles) rules;
+      tmpfiles = tmpfiles plain;
       failed = failed plain ++ plain.warnings;
     };
     expected =
@@ -55,7 +56,7 @@ in
         inherit (wanted.drill.service) Service;
         inherit (wanted.drill.service.Unit) Description Documentation;
         inherit (wanted.drill.timer) Timer;
-        rules = wanted.tmpfiles;
+        inherit (wanted) tmpfiles;
         failed = [ ];
       };
   };
@@ -97,10 +98,10 @@ in
       ];
     };
   };
-  "it waits for a backup that is under way, and for the network, not for the pod" = {
+  "it waits for a backup that is under way, the secrets and the network, not for the pod" = {
     expr = { inherit ((service plain).unitConfig) After Wants; };
     expected = {
-      After = "opencode-backup.service network-online.target";
+      After = "opencode-backup.service sops-install-secrets.service network-online.target";
       Wants = "network-online.target";
     };
   };
@@ -193,12 +194,22 @@ in
         failed = failed config;
       };
     expected = {
-      SupplementaryGroups = "podman";
-      After = "opencode-backup.service network-online.target podman.socket";
+      SupplementaryGroups = [ "podman" ];
+      After = "opencode-backup.service sops-install-secrets.service network-online.target podman.socket";
       Wants = "network-online.target podman.socket";
       path = "podman";
       failed = [ ];
     };
+  };
+  "a check of a dataset that is switched off is no check" = {
+    expr =
+      let
+        config = drilling { settings.datasets.notes.enable = false; } { };
+      in
+      map (lib.hasPrefix "services.opencode-backup.drill.enable: no dataset has a `check`") (
+        failed config
+      );
+    expected = [ true ];
   };
   "on the host's profile a check is all that there is to say" = {
     expr =
@@ -230,7 +241,11 @@ in
   "a drill without a check is refused, and the options that would do are named" = {
     expr =
       let
-        message = lib.concatStrings (failed (of { drill.enable = true; }));
+        message = lib.concatStrings (
+          failed (of {
+            drill.enable = true;
+          })
+        );
       in
       map (name: lib.hasInfix "services.opencode-backup.settings.datasets.${name}.check" message) [
         "falkordb"

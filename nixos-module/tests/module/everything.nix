@@ -6,21 +6,8 @@ let
     former_subvolume_uuids = [ "0f3c8d52-93c5-4a0f-9d0b-6c9f4f1c2a11" ];
     env_file = "/run/keys/memory.env";
     save_timeout = "7m";
-    # The binary has these two in any case.
-    datasets.falkordb = {
-      enable = false;
-      path = "f";
-      format = "files";
-      max_data_age = "off";
-      max_shrink = "off";
-    };
-    datasets.valkey = {
-      enable = false;
-      path = "v";
-      format = "files";
-      max_data_age = "off";
-      max_shrink = "off";
-    };
+    datasets.falkordb.enable = false;
+    datasets.valkey.enable = false;
     datasets.graph = {
       enable = true;
       path = "graph";

@@ -13,6 +13,7 @@ let
     "nixfmt-tree"
     "rclone"
     "util-linux"
+    "versionCheckHook"
   ];
   packages = lib.genAttrs names (name: {
     inherit name;
@@ -28,7 +29,13 @@ let
     };
     callPackage = file: _: import file (lib.intersectAttrs (lib.functionArgs (import file)) pkgs);
     testers.runNixOSTest = test: test;
-    rustPlatform.buildRustPackage = attrs: attrs;
+    rustPlatform.buildRustPackage =
+      attrs:
+      let
+        it = attrs (it // { finalPackage = it; });
+      in
+      it;
+    inherit pkgs;
     stdenv.buildPlatform.canExecute = _: true;
     stdenv.hostPlatform = { };
   };
@@ -110,6 +117,49 @@ in
       told = true;
     };
   };
+  "the virtual machine needs no KVM, and closes /root by a rule, as the other one does" = {
+    expr = {
+      inherit (vm.requiredFeatures) kvm;
+      rules = map (lib.elem "z /root 0700 root root -") [
+        machine.systemd.tmpfiles.rules
+        (lib.splitString "\n" (builtins.readFile (guest + "/etc/tmpfiles.d/root.conf")))
+      ];
+    };
+    expected = {
+      kvm = false;
+      rules = [
+        true
+        true
+      ];
+    };
+  };
+  "of /bin and /usr/bin, the scenario starts what NixOS has there" = {
+    expr =
+      let
+        texts = map (name: builtins.readFile (guest + "/${name}")) (
+          map (name: "opt/vm/${name}") [
+            "await"
+            "b2_stub.py"
+            "check.py"
+            "guest.py"
+            "make-disk"
+            "s3"
+            "scenario.py"
+            "serve"
+          ]
+          ++ map (name: "etc/systemd/system/${name}.service") [
+            "bucket"
+            "bucket-b2"
+            "opencode-memory-pod"
+            "scenario"
+            "told"
+          ]
+        );
+        programs = text: map (lib.substring 0 4) (builtins.tail (lib.splitString "bin/" text));
+      in
+      lib.subtractLists [ "sh\n#" "sh -" "env " ] (lib.concatMap programs texts);
+    expected = [ ];
+  };
   "the lock is of what the flake asks for" = {
     expr =
       let
@@ -131,6 +181,11 @@ in
       inherit (package) version;
       inherit (package.meta) mainProgram;
       sources = builtins.all builtins.pathExists package.src;
+      # What a reviewer of nixpkgs asks for.
+      inherit (package) doInstallCheck;
+      versionCheck = map (hook: hook.name) package.nativeInstallCheckInputs;
+      changelog = lib.hasInfix version package.meta.changelog;
+      tests = builtins.attrNames package.passthru.tests;
       tools = map (tool: lib.hasInfix "-${tool}/bin" package.postInstall) [
         "btrfs-progs"
         "rclone"
@@ -141,6 +196,10 @@ in
       inherit version;
       mainProgram = "opencode-backup";
       sources = true;
+      doInstallCheck = true;
+      versionCheck = [ "versionCheckHook" ];
+      changelog = true;
+      tests = builtins.attrNames (removeAttrs outputs.checks.x86_64-linux [ "package" ]);
       tools = [
         true
         true

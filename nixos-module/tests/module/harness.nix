@@ -40,8 +40,26 @@ rec {
 
   service = config: config.systemd.services.opencode-backup;
   timer = config: config.systemd.timers.opencode-backup;
-  settingsOf = config: config.services.opencode-backup.settings;
   written = config: config.environment.etc."opencode-backup/config.toml".source;
+  # What the file says.
+  settingsOf = config: (written config).settings;
+  # As units.nix has the rules, without the fields that NixOS adds.
+  tmpfiles =
+    config:
+    lib.mapAttrs (
+      _:
+      lib.mapAttrs (
+        type:
+        lib.filterAttrs (
+          _: value:
+          !builtins.elem value [
+            "-"
+            ""
+            type
+          ]
+        )
+      )
+    ) (config.systemd.tmpfiles.settings.opencode-backup or { });
   failed =
     config: map (entry: entry.message) (builtins.filter (entry: !entry.assertion) config.assertions);
 

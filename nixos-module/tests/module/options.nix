@@ -3,6 +3,7 @@
 let
   inherit (harness)
     changed
+    default
     evaluate
     everyOption
     everySetting
@@ -11,6 +12,7 @@ let
     service
     settingsOf
     timer
+    tmpfiles
     units
     ;
 in
@@ -23,7 +25,7 @@ in
       {
         services = config.systemd.services;
         timers = config.systemd.timers;
-        inherit (config.systemd.tmpfiles) rules;
+        tmpfiles = tmpfiles config;
         inherit (config.environment) etc systemPackages;
         inherit (config.users) users groups;
         inherit (config) assertions warnings;
@@ -31,7 +33,7 @@ in
     expected = {
       services = { };
       timers = { };
-      rules = [ ];
+      tmpfiles = { };
       etc = { };
       systemPackages = [ ];
       users = { };
@@ -46,7 +48,7 @@ in
       Timer = (timer changed).timerConfig;
       DrillService = changed.systemd.services.opencode-backup-drill.serviceConfig;
       DrillTimer = changed.systemd.timers.opencode-backup-drill.timerConfig;
-      inherit (changed.systemd.tmpfiles) rules;
+      tmpfiles = tmpfiles changed;
       inherit (changed.users) users groups;
       failed = failed changed;
     };
@@ -78,15 +80,24 @@ in
         inherit (wanted.timer) Timer;
         DrillService = wanted.drill.service.Service;
         DrillTimer = wanted.drill.timer.Timer;
-        rules = wanted.tmpfiles;
+        inherit (wanted) tmpfiles;
         users = { };
         groups = { };
         failed = [ ];
       };
   };
   "every setting is written" = {
-    expr = lib.filterAttrsRecursive (_: value: value != null) (settingsOf changed);
-    expected = everySetting;
+    expr = settingsOf changed;
+    expected = lib.recursiveUpdate everySetting {
+      datasets = {
+        falkordb = (settingsOf default).datasets.falkordb // {
+          enable = false;
+        };
+        valkey = (settingsOf default).datasets.valkey // {
+          enable = false;
+        };
+      };
+    };
   };
   "another environment file is also the shell's" = {
     expr =
@@ -99,7 +110,7 @@ in
       ];
     expected = [
       "/run/agenix/memory"
-      "-/run/agenix/memory"
+      [ "-/run/agenix/memory" ]
     ];
   };
   "another python is written into the command" = {
@@ -127,7 +138,36 @@ in
       Persistent = "true";
     };
   };
-  "one dataset replaces the default ones, as in the file" = {
+  "one key of a default dataset leaves its other keys and the other dataset" = {
+    expr =
+      (settingsOf (of {
+        settings.datasets.valkey.check = [ "true" ];
+      })).datasets;
+    expected = lib.recursiveUpdate (settingsOf default).datasets {
+      valkey.check = [ "true" ];
+    };
+  };
+  "a default dataset that is defined in full does not drop the other one" = {
+    expr =
+      (settingsOf (of {
+        settings.datasets.valkey = {
+          path = "valkey";
+          format = "files";
+          check = [ "true" ];
+        };
+      })).datasets;
+    expected = (settingsOf default).datasets // {
+      valkey = {
+        enable = true;
+        path = "valkey";
+        format = "files";
+        max_data_age = "24h";
+        max_shrink = "50%";
+        check = [ "true" ];
+      };
+    };
+  };
+  "a dataset of the host's own is added to the default ones" = {
     expr =
       builtins.attrNames
         (settingsOf (of {
@@ -136,7 +176,20 @@ in
             format = "files";
           };
         })).datasets;
-    expected = [ "notes" ];
+    expected = [
+      "falkordb"
+      "notes"
+      "valkey"
+    ];
+  };
+  "a disabled dataset stays in the file, and the program disables it" = {
+    expr =
+      (settingsOf (of {
+        settings.datasets.falkordb.enable = false;
+      })).datasets;
+    expected = lib.recursiveUpdate (settingsOf default).datasets {
+      falkordb.enable = false;
+    };
   };
   "keys that the module does not know reach the file, for the binary to judge" = {
     expr =
@@ -145,12 +198,26 @@ in
       })).remote.not_known_here;
     expected = [ 1 ];
   };
-  "without an export, nothing below /root is seen" = {
+  "without an export, nothing below /root is seen, and no Python is in the closure" = {
     expr =
-      (service (of {
-        settings.export.enable = false;
-      })).serviceConfig
-        ? BindReadOnlyPaths;
-    expected = false;
+      let
+        config = of { settings.export.enable = false; };
+      in
+      {
+        binds = (service config).serviceConfig ? BindReadOnlyPaths;
+        python = map (lib.hasInfix "-python3") [
+          (builtins.toJSON (settingsOf config))
+          (builtins.toJSON config.systemd.services)
+          (builtins.toJSON (settingsOf default))
+        ];
+      };
+    expected = {
+      binds = false;
+      python = [
+        false
+        false
+        true
+      ];
+    };
   };
 }

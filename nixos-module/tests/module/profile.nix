@@ -61,4 +61,48 @@ in
       days = 60;
     };
   };
+  "without a timer on the host, the profile has none" = {
+    expr =
+      (evaluate [
+        ../../hetzner-vps.nix
+        { services.opencode-backup.timerConfig = null; }
+      ]).systemd.timers;
+    expected = { };
+  };
+  "one key of the timer on the host leaves the profile's others" = {
+    expr =
+      (timer (evaluate [
+        ../../hetzner-vps.nix
+        { services.opencode-backup.timerConfig.OnCalendar = "daily"; }
+      ])).timerConfig;
+    expected = {
+      OnCalendar = "daily";
+      Persistent = "true";
+    };
+  };
+  "one key of a dataset on the host leaves the profile's others" = {
+    expr =
+      (settingsOf (evaluate [
+        ../../hetzner-vps.nix
+        {
+          services.opencode-backup.settings.datasets = {
+            valkey.check = [ "true" ];
+            notes = {
+              path = "notes";
+              format = "files";
+            };
+          };
+        }
+      ])).datasets;
+    expected = lib.recursiveUpdate (settingsOf default).datasets {
+      valkey.check = [ "true" ];
+      notes = {
+        enable = true;
+        path = "notes";
+        format = "files";
+        max_data_age = "24h";
+        max_shrink = "50%";
+      };
+    };
+  };
 }

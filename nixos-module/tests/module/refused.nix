@@ -150,8 +150,15 @@
     "settings.datasets" = {
       settings.datasets = [ "falkordb" ];
     };
-    "settings.datasets.falkordb.path" = {
-      settings.datasets.falkordb.format = "redis";
+    "settings.datasets.a.enable" = {
+      settings.datasets.a = {
+        enable = "no";
+        path = "a";
+        format = "files";
+      };
+    };
+    "settings.datasets.a.path" = {
+      settings.datasets.a.format = "redis";
     };
     "settings.datasets.falkordb.format" = {
       settings.datasets.falkordb = {
@@ -164,13 +171,6 @@
         path = "a";
         format = "files";
         max_data_age = 24;
-      };
-    };
-    "settings.datasets.a.enable" = {
-      settings.datasets.a = {
-        path = "a";
-        format = "redis";
-        enable = "no";
       };
     };
     "settings.datasets.a.max_shrink" = {

@@ -32,16 +32,8 @@
     former_subvolume_uuids = [ "none" ];
   };
   "datasets" = {
-    datasets.falkordb = {
-      path = "f";
-      format = "redis";
-      enable = false;
-    };
-    datasets.valkey = {
-      path = "v";
-      format = "redis";
-      enable = false;
-    };
+    datasets.falkordb.enable = false;
+    datasets.valkey.enable = false;
   };
   "datasets.Graph" = {
     datasets.Graph = {

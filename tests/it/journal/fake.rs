@@ -94,7 +94,12 @@ impl Journal {
 
     /// The program with these arguments, where this is its journal.
     pub fn cmd(&self, bed: &Bed, args: &[&str]) -> Command {
-        inside(&bed.cmd(args), &self.dir, ENTER)
+        self.wrap(&bed.cmd(args))
+    }
+
+    /// This command, where this is its journal.
+    pub fn wrap(&self, plain: &Command) -> Command {
+        inside(plain, &self.dir, ENTER)
     }
 
     /// The same, with its stderr connected to the journal, as far as it can tell, or not.

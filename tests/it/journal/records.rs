@@ -1,5 +1,8 @@
 //! The records of a run and their fields, and when the journal is chosen.
 
+use std::fs;
+use std::process::Command;
+
 use testbed::Running;
 
 use super::fake::{Fields, Journal, LIMIT, verdicts};
@@ -48,6 +51,37 @@ fn every_record_has_its_fields() {
             .find(|record| field(record, "DATASET") == name && field(record, "STEP") == "verify");
         let stored = stored.unwrap_or_else(|| panic!("nothing of {name}: {records:#?}"));
         assert_eq!(field(stored, "BYTES"), size, "{stored:#?}");
+    }
+}
+
+#[test]
+fn the_identifier_is_the_programs_name_under_nixs_wrapper() {
+    let bed = bed();
+    let journal = Journal::new(&bed);
+    let plain = bed.cmd(&["--log", "journal", "run"]);
+    // wrapProgram renames the program like this.
+    let wrapped = bed.scratch().join(".opencode-backup-wrapped");
+    fs::copy(env!("CARGO_BIN_EXE_opencode-backup"), &wrapped).expect("copied");
+    let mut renamed = Command::new(plain.get_program());
+    for word in plain.get_args() {
+        let is_program = word == env!("CARGO_BIN_EXE_opencode-backup");
+        renamed.arg(if is_program {
+            wrapped.as_os_str()
+        } else {
+            word
+        });
+    }
+    assert!(renamed.get_args().any(|word| word == wrapped));
+    for (name, value) in plain.get_envs() {
+        renamed.env(name, value.unwrap_or_default());
+    }
+    let run = Running::start(&mut journal.wrap(&renamed)).expect("it starts");
+    let ran = run.wait_timeout(LIMIT).expect("it ends");
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let records = journal.take();
+    assert!(!records.is_empty(), "{ran}");
+    for record in &records {
+        assert_eq!(field(record, "SYSLOG_IDENTIFIER"), "opencode-backup");
     }
 }
 

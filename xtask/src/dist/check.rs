@@ -17,6 +17,12 @@ const UNITS: &str = "etc/systemd/system";
 /// The distribution's own units.
 const SYSTEM: &str = "usr/lib/systemd/system";
 
+/// How exposed the services may be by `systemd-analyze security`, in tenths.
+const EXPOSURE: [(&str, u32); 2] = [
+    ("opencode-backup.service", 22),
+    ("opencode-backup-drill.service", 13),
+];
+
 /// The contents of a folder's files, by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -222,6 +228,7 @@ fn verify(folder: &Path, files: &Files) -> Result<Vec<String>> {
         .args(&units)
         .output()
         .context("run systemd-analyze")?;
+    let too_exposed = exposure(&tree)?;
     remove(&tree)?;
     let said = String::from_utf8_lossy(&output.stderr);
     // An unknown key is a warning to systemd, and an error to us. What it says of other units is not about ours.
@@ -233,6 +240,7 @@ fn verify(folder: &Path, files: &Files) -> Result<Vec<String>> {
     if !output.status.success() {
         problems.push(format!("systemd-analyze ended with {}", output.status));
     }
+    problems.extend(too_exposed);
     if units.len() != 4 {
         problems.push(format!("four units were to be looked at, not {units:?}"));
     }
@@ -244,6 +252,33 @@ fn verify(folder: &Path, files: &Files) -> Result<Vec<String>> {
             && !files.contains_key(&format!("{page}.1"))
         {
             problems.push(format!("{unit} refers to {page}(1), which is not there"));
+        }
+    }
+    Ok(problems)
+}
+
+/// What `systemd-analyze security` says of the services, held against their limits.
+fn exposure(tree: &Path) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for (unit, limit) in EXPOSURE {
+        let output = Command::new("systemd-analyze")
+            .args(["security", "--offline=true", "--no-pager"])
+            // In tenths.
+            .arg(format!("--threshold={limit}"))
+            .arg(format!("--root={}", tree.display()))
+            .arg(unit)
+            .output()
+            .context("run systemd-analyze")?;
+        let table = String::from_utf8_lossy(&output.stdout);
+        let last = table.lines().last().unwrap_or_default();
+        println!("dist: {}", last.trim());
+        if !output.status.success() {
+            problems.push(format!(
+                "{unit} is more exposed than {}.{}: {last} {}",
+                limit / 10,
+                limit % 10,
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
         }
     }
     Ok(problems)

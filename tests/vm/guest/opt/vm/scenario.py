@@ -32,7 +32,7 @@ def the_exposure_is_below_the_bar():
     last = run("systemd-analyze", "security", "--no-pager", SERVICE).strip().splitlines()[-1]
     score = float(re.search(r": ([0-9.]+) ", last)[1])
     note(f"systemd-analyze security: {score}")
-    assert score <= 2.5, f"{last}, and 2.5 is the bar"
+    assert score <= 2.2, f"{last}, and 2.2 is the bar"
 
 
 # One good run.
@@ -95,6 +95,8 @@ def the_state_file_and_the_journals_fields_tell_it():
     [verdict] = [json.loads(line) for line in journal(VERDICT, "-o", "json").splitlines()]
     assert verdict["EXIT_CODE"] == "0" and of_this_run.endswith(verdict["OPENCODE_BACKUP_TIMESTAMP"]), verdict
     assert verdict["_SYSTEMD_UNIT"] == SERVICE and verdict["MESSAGE"] == state["verdict"], verdict
+    # NixOS starts a wrapper, under another file name.
+    assert verdict["SYSLOG_IDENTIFIER"] == "opencode-backup", verdict
     assert state["verdict"] in journal(of_this_run)
     for name, _, _ in SERVERS:
         assert f"{name} is stored" in journal(of_this_run, f"DATASET={name}", "STEP=verify")
@@ -140,7 +142,7 @@ def the_timer_fires_at_each_of_its_hours():
 @check
 def the_run_waits_for_the_pod():
     run("systemctl", "stop", POD)
-    with DropIn(POD, "[Service]\nExecStartPost=/bin/sleep 3"):
+    with DropIn(POD, "[Service]\nExecStartPost=/bin/sh -c 'sleep 3'"):
         run("systemctl", "start", POD, SERVICE)
         pod, ours = (int(show(unit, key)) for unit, key in [
             (POD, "ActiveEnterTimestampMonotonic"), (SERVICE, "ExecMainStartTimestampMonotonic")])
@@ -151,7 +153,7 @@ def the_run_waits_for_the_pod():
 def a_pod_that_fails_to_start_stops_no_backup():
     run("systemctl", "stop", POD)
     try:
-        with DropIn(POD, "[Service]\nExecStartPre=/bin/false"):
+        with DropIn(POD, "[Service]\nExecStartPre=/bin/sh -c 'exit 1'"):
             before = manifests()
             fails("systemctl", "start", POD, SERVICE)
             assert show(POD, "ActiveState") == "failed"
