@@ -61,30 +61,25 @@ impl<'a> Backups<'a> {
             rclone,
             known: BTreeMap::new(),
         };
-        // Backups that were not read count as ours. One that is not ours leaves its place in a rule to another one, so
-        // reading them can only keep more: a plan that deletes nothing is final.
-        let mut rows = this.rows(remote, policy, now);
-        if rows.iter().any(|row| row.decision.is_delete()) {
+        // Where everything is young, everything is kept: there is nothing to read.
+        let oldest = remote.marks.keys().next();
+        if oldest.is_some_and(|oldest| !policy.is_young(*oldest, now)) {
             let wanted = remote.marks.iter().map(|(at, marks)| (*at, marks));
             this.read(&wanted.collect::<Vec<_>>())?;
-            rows = this.rows(remote, policy, now);
         }
-        Ok((this, rows))
-    }
-
-    fn rows(&self, remote: &Remote, policy: Policy, now: Timestamp) -> Vec<Row> {
         let marks = remote.marks.iter().rev();
         let entries = marks.map(|(timestamp, marks)| Entry {
             name: timestamp.to_string(),
             timestamp: *timestamp,
             complete: is_complete(Some(marks)),
-            ownership: self.ownership(*timestamp),
+            ownership: this.ownership(*timestamp),
             unconfigured: None,
         });
-        Row::plan(entries.collect(), &policy, now)
+        let rows = Row::plan(entries.collect(), &policy, now);
+        Ok((this, rows))
     }
 
-    /// By the host's name.
+    /// By the host's name. A backup that was not read is young: its owner decides nothing.
     fn ownership(&self, timestamp: Timestamp) -> Ownership {
         match self.known.get(&timestamp).map(|known| &known.host) {
             None => Ownership::Ours,

@@ -61,7 +61,7 @@ impl Policy {
         }
     }
 
-    fn is_young(&self, timestamp: Timestamp, now: Timestamp) -> bool {
+    pub(super) fn is_young(&self, timestamp: Timestamp, now: Timestamp) -> bool {
         timestamp.unix() >= now.unix().saturating_sub(i64::from(self.days) * DAY)
     }
 }

@@ -273,8 +273,7 @@ fn each_step_has_its_own_time_and_so_has_each_datasets_part() -> Result<()> {
 #[test]
 fn what_goes_from_the_bucket_is_counted() -> Result<()> {
     let (bed, _) = measured()?;
-    bed.set("retention.remote.days", 90)?;
-    bed.set("retention.remote.min_keep", 1)?;
+    crate::prune::prune_after(&bed, 90);
     for days in [10, 100, 200] {
         by_hand::put(&bed, "", &days_ago(days), &by_hand::this_host());
     }

@@ -69,6 +69,40 @@ fn a_run_deletes_all_of_an_old_backup_and_keeps_the_newest() -> Result<()> {
 }
 
 #[test]
+fn the_rules_keep_the_newest_of_each_period_and_every_row_names_its_rule() -> Result<()> {
+    let bed = remote();
+    for (rule, number) in [("daily", 2), ("yearly", 3), ("min_keep", 1)] {
+        bed.set(&format!("retention.remote.{rule}"), number)?;
+    }
+    // More than a year apart: each is the newest of its year.
+    let [newest, daily, yearly, goes] = [1, 401, 801, 1201].map(days_ago);
+    let same_day = format!("{}T00-00-00Z", &daily[..10]);
+    for timestamp in [&newest, &daily, &same_day, &yearly, &goes] {
+        put(&bed, "", timestamp, &this_host());
+    }
+    let deleted = "deleted: older than 90 days and kept by no rule";
+    for words in [&["--remote", "--dry-run"][..], &["--remote"]] {
+        let ran = prune(&bed, words, 0);
+        for (timestamp, why) in [
+            (&newest, "kept: newest complete backup"),
+            (&daily, "kept: 2nd of 2 daily"),
+            (&same_day, deleted),
+            (&yearly, "kept: 3rd of 3 yearly"),
+            (&goes, deleted),
+        ] {
+            assert!(line(&ran, timestamp).contains(why), "{ran}");
+        }
+    }
+    for timestamp in [&newest, &daily, &yearly] {
+        assert_there(&bed, timestamp);
+    }
+    for timestamp in [&same_day, &goes] {
+        assert_gone(&bed, timestamp);
+    }
+    Ok(())
+}
+
+#[test]
 fn the_newest_complete_one_stays_however_old() -> Result<()> {
     let bed = remote();
     let (whole, older, half) = (days_ago(500), days_ago(600), days_ago(400));
@@ -82,7 +116,7 @@ fn the_newest_complete_one_stays_however_old() -> Result<()> {
     object(
         &bed,
         &format!("manifests/{half}.partial.json"),
-        partial.to_string().as_bytes(),
+        by_hand::split(&partial).0.as_bytes(),
     );
     mark(&bed, "", &half, &this_host(), &prefixes("", &half), None);
     let ran = prune(&bed, &["--remote"], 0);

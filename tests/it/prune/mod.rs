@@ -17,9 +17,17 @@ use crate::support::expect;
 fn remote() -> Bed {
     let bed = plain(Rclone::Old);
     impatient(&bed);
-    bed.set("retention.remote.days", 90).expect("a setting");
-    bed.set("retention.remote.min_keep", 1).expect("a setting");
+    prune_after(&bed, 90);
     bed
+}
+
+/// Deletes what is older and not the newest one in the bucket: no other rule keeps anything.
+pub(crate) fn prune_after(bed: &Bed, days: i64) {
+    let rules = ["daily", "weekly", "monthly", "yearly"].map(|rule| (rule, 0));
+    for (key, value) in [("days", days), ("min_keep", 1)].into_iter().chain(rules) {
+        bed.set(&format!("retention.remote.{key}"), value)
+            .expect("a setting");
+    }
 }
 
 #[track_caller]
