@@ -105,7 +105,14 @@ fn rehearse(
     restore::restore(host, Some(rclone), &parts, &destination)?;
     let mut results: Vec<Drilled> = parts
         .iter()
-        .map(|part| examine(host, rclone, part, &destination.path.join(part.name.as_str())))
+        .map(|part| {
+            examine(
+                host,
+                rclone,
+                part,
+                &destination.path.join(part.name.as_str()),
+            )
+        })
         .collect();
     for (name, dataset) in host.config.enabled() {
         let stored = parts.iter().any(|part| part.name == *name);

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::dataset::{NodeKind, Tree};
 use crate::config::DatasetName;
+use crate::dataset::{NodeKind, Tree};
 use crate::interrupt::Interrupt;
 use crate::step::{Label, Step};
 use crate::tools::rclone::Rclone;

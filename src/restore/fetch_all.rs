@@ -26,8 +26,9 @@ pub(super) fn fetch_all(
         host.config.remote.memory.bytes(),
         parts.iter().map(|part| part.tree.sizes()),
     );
-    let fetch =
-        |part: &DatasetRestore| fetch_once(host, rclone, part, share, &stage.join(part.name.as_str()));
+    let fetch = |part: &DatasetRestore| {
+        fetch_once(host, rclone, part, share, &stage.join(part.name.as_str()))
+    };
     // The others may take hours yet, and are not in vain: a second call finds them there.
     let told = |part: &DatasetRestore, error: &anyhow::Error| {
         if host.interrupt.signal().is_none() {
@@ -55,7 +56,9 @@ pub(super) fn fetch_all(
             .map_err(RestoreError::Other)
             .and_then(|looked| settle(host, part, looked, stage, fetch))
             .map_err(|failure| match failure {
-                RestoreError::Other(error) => RestoreError::Other(error.context(part.name.to_string())),
+                RestoreError::Other(error) => {
+                    RestoreError::Other(error.context(part.name.to_string()))
+                }
                 difference => difference,
             });
         all = both(all, one);

@@ -18,8 +18,8 @@ pub(crate) use handover::handover;
 pub(crate) use stage::Destination;
 
 use crate::bucket::backup::Backup;
-use crate::dataset::Tree;
 use crate::config::DatasetName;
+use crate::dataset::Tree;
 use crate::host::Host;
 use crate::timestamp::Timestamp;
 use crate::tools::rclone::Rclone;

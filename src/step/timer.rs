@@ -73,8 +73,7 @@ impl StepTimer {
         let start = Instant::now();
         let done = act();
         let time = start.elapsed();
-        self.taken()
-            .add(dataset.cloned(), step, time);
+        self.taken().add(dataset.cloned(), step, time);
         done
     }
 
@@ -111,14 +110,14 @@ mod tests {
         let rows = times.finish();
         let names: Vec<_> = rows
             .iter()
-            .map(|took| (took.dataset.as_deref(), took.step))
+            .map(|took| (took.dataset.as_ref(), took.step))
             .collect();
         assert_eq!(
             names,
             [
                 (None, Step::Upload),
                 (None, Step::Commit),
-                (Some("valkey"), Step::Verify)
+                (Some(&valkey), Step::Verify)
             ]
         );
         assert!(rows[2].seconds >= 0.004 && rows[0].seconds >= rows[2].seconds);
