@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use testbed::{Bed, Ran, Server};
 
-use super::by_hand::manifest;
+use super::by_hand::{manifest, split};
 use super::target;
 use crate::support::BIN;
 
@@ -26,15 +26,24 @@ fn bed() -> Result<Bed> {
     Ok(bed)
 }
 
-/// The manifest's file in the server's directory.
+/// The summary's file in the server's directory.
 fn write(bed: &Bed, text: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
+    write_as(bed, ".json", text)
+}
+
+/// An object of the backup below `manifests/`.
+fn write_as(
+    bed: &Bed,
+    end: &str,
+    text: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<()> {
     let folder = bed
         .scratch()
         .join("s3")
         .join(bed.bucket())
         .join("manifests");
     fs::create_dir_all(&folder)?;
-    let mut file = BufWriter::new(File::create(folder.join(format!("{AT}.json")))?);
+    let mut file = BufWriter::new(File::create(folder.join(format!("{AT}{end}")))?);
     text(&mut file)?;
     Ok(file.flush()?)
 }
@@ -84,11 +93,27 @@ fn a_summary_of_more_than_a_mebibyte_is_refused_in_little_memory() -> Result<()>
     Ok(())
 }
 
+#[test]
+fn a_file_list_of_more_than_64_mib_is_refused_in_little_memory() -> Result<()> {
+    let bed = bed()?;
+    let (honest, _) = split(&manifest("", AT, "other"));
+    write(&bed, |file| file.write_all(honest.as_bytes()))?;
+    write_as(&bed, ".files.json", |file| repeat(file, " ", 300 << 20))?;
+    let to = target(&bed);
+    let (ran, most) = watched(&bed, &["restore", "--to", to.to_str().context("a path")?])?;
+    assert_eq!(ran.code, Some(1), "{ran}");
+    let refused = "larger than 65536 KiB, and refused";
+    assert!(ran.stderr.contains(refused), "{ran}");
+    assert!(most > 0 && most < MODEST, "{most} KiB: {ran}");
+    assert!(!to.exists());
+    Ok(())
+}
+
 /// Beside one that cannot be read, each is read alone.
 #[test]
 fn a_damaged_manifest_does_not_make_retention_hold_the_others_in_memory() -> Result<()> {
     let bed = bed()?;
-    let honest = manifest("", AT, "other").to_string();
+    let (honest, _) = split(&manifest("", AT, "other"));
     write(&bed, |file| {
         file.write_all(b"{\"novelty\":[0")?;
         repeat(file, ",0", 400_000)?;
@@ -108,7 +133,7 @@ fn a_damaged_manifest_does_not_make_retention_hold_the_others_in_memory() -> Res
 #[test]
 fn fields_that_nobody_knows_take_no_memory() -> Result<()> {
     let bed = bed()?;
-    let honest = manifest("", AT, "other").to_string();
+    let (honest, _) = split(&manifest("", AT, "other"));
     write(&bed, |file| {
         file.write_all(b"{\"novelty\":[0")?;
         repeat(file, ",0", 400_000)?;
