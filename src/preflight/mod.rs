@@ -101,22 +101,7 @@ pub(crate) fn prepare(host: &Host, always_version: bool) -> (Vec<Check>, Option<
     let setpriv = setpriv(&mut checks, host);
     let btrfs = btrfs_program(&mut checks, host);
     let rclone = rclone_program(&mut checks, host);
-    let export = if host.config.export.enable {
-        let remedy =
-            "install it, name it absolutely in export.command, or set export.enable = false";
-        let program = tool(
-            &mut checks,
-            "the export's program",
-            &host.programs.export,
-            remedy,
-            host,
-        );
-        script(&mut checks, host);
-        program
-    } else {
-        checks.push(Check::ok("export", "switched off (export.enable = false)"));
-        None
-    };
+    let export = export_program(&mut checks, host);
     let trusted_source = host
         .config
         .source
@@ -134,7 +119,7 @@ pub(crate) fn prepare(host: &Host, always_version: bool) -> (Vec<Check>, Option<
         && (always_version || remote::is_configured(host))
     {
         let check = remote::version(host, rclone);
-        // After a signal the run ends by itself; rclone was then interrupted, and nothing is wrong with it.
+        // A signal interrupts rclone too; the run then ends because of the signal.
         if host.interrupt.signal().is_none() {
             checks.push(check);
         }
@@ -152,6 +137,23 @@ pub(crate) fn prepare(host: &Host, always_version: bool) -> (Vec<Check>, Option<
             export,
         });
     (checks, ready)
+}
+
+/// `None` where it is disabled or not there.
+fn export_program(checks: &mut Vec<Check>, host: &Host) -> Option<PathBuf> {
+    if !host.config.export.enable {
+        checks.push(Check::ok("export", "switched off (export.enable = false)"));
+        return None;
+    }
+    let program = tool(
+        checks,
+        "the export's program",
+        &host.programs.export,
+        "install it, name it absolutely in export.command, or set export.enable = false",
+        host,
+    );
+    script(checks, host);
+    program
 }
 
 /// rclone alone, for commands that only ask the bucket.
