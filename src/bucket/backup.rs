@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 
@@ -106,14 +106,13 @@ impl Backup {
             "it holds no dataset: it is no backup"
         );
         let list: FileList = parse(file_list)?;
-        let count = list.datasets.len();
         let mut trees: HashMap<DatasetName, Tree> = HashMap::new();
-        trees.extend(list.datasets.into_iter().map(|one| (one.name, one.tree)));
-        ensure!(
-            trees.len() == count && count == summary.datasets.len(),
-            "the file list has {count} datasets, some of them twice, and the manifest {}",
-            summary.datasets.len()
-        );
+        for DatasetFiles { name, tree } in list.datasets {
+            ensure!(
+                trees.insert(name.clone(), tree).is_none(),
+                "the file list has the dataset {name} twice"
+            );
+        }
         let datasets = summary.datasets.iter().map(|dataset| {
             let name = &dataset.name;
             let expected = dataset_prefix(prefix, name, timestamp);
@@ -136,6 +135,9 @@ impl Backup {
             })
         });
         let datasets = datasets.collect::<Result<_>>()?;
+        if let Some(name) = trees.keys().next() {
+            bail!("the file list has the dataset {name}, and the manifest has not");
+        }
         Ok(Self { summary, datasets })
     }
 }

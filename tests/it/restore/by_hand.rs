@@ -105,8 +105,11 @@ pub fn split(manifest: &Value) -> (String, String) {
     let mut summary = manifest.clone();
     let mut lists = Vec::new();
     for dataset in summary["datasets"].as_array_mut().into_iter().flatten() {
-        let name = dataset["name"].clone();
-        let fields = dataset.as_object_mut().expect("a dataset");
+        // What is no dataset stays in the summary.
+        let Some(fields) = dataset.as_object_mut() else {
+            continue;
+        };
+        let name = fields.get("name").cloned();
         let parts = ["entries", "users", "groups", "left_out"];
         let tree = parts.map(|part| (part.to_owned(), fields.remove(part)));
         let tree = tree
