@@ -9,8 +9,8 @@ use super::register::Registration;
 use crate::bucket::backup::{DatasetFiles, FileList, record};
 use crate::bucket::names::{self, Mark};
 use crate::bucket::summary::{
-    Bounded, DatasetSummary, ExportRecord, FailedDataset, Head, ObjectRecord, Schema,
-    SnapshotRecord, Summary,
+    Bounded, DatasetSummary, ExportRecord, FailedDataset, Head, LARGEST, ObjectRecord, Schema,
+    SnapshotRecord, Summary, bounded, parse,
 };
 use crate::dataset::Tree;
 use crate::exit::StepError;
@@ -61,6 +61,12 @@ pub(super) fn write(
     };
     let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
     let summary = serde_json::to_vec(&summary).map_err(anyhow::Error::from)?;
+    // What no reader accepts must not be written: the backup would look damaged for ever.
+    parse::<Summary>(&summary)?;
+    if summary.len() as u64 > LARGEST {
+        let bytes = summary.len();
+        return Err(anyhow!("the summary has {bytes} bytes, and {LARGEST} are allowed").into());
+    }
     put(run, &key, &summary).map_err(|error| unstore(run, &key, error))?;
     match is_complete {
         true => {
@@ -94,7 +100,7 @@ fn dataset_summary(dataset: &DatasetOutcome) -> DatasetSummary {
         image_bytes: None,
         peak: None,
         data_time: dataset.data_time,
-        warnings: dataset.warnings.clone(),
+        warnings: dataset.warnings.iter().cloned().map(bounded).collect(),
         server: Default::default(),
     }
 }
@@ -104,8 +110,9 @@ fn put(run: &Run<'_>, key: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let (rclone, label) = (&run.ready.rclone, || Label::new(Step::Commit));
     let payload = Payload::write(|writer| writer.write_all(bytes))?;
     rclone.put(label(), key, &payload)?;
-    let mut back = Bounded::new(bytes.len() as u64);
-    rclone.get(label(), key, &mut |bytes| back.push(bytes))?;
+    let size = bytes.len() as u64;
+    let mut back = Bounded::new(size);
+    rclone.get_sized(label(), key, size, &mut |bytes| back.push(bytes))?;
     let back = back
         .finish()
         .with_context(|| format!("reading {key} back"))?;

@@ -124,7 +124,10 @@ impl Plan {
                 Privileges::Only(&[]),
             );
         }
+        let file_list = names::file_list_key(&remote.prefix, timestamp);
         for commit in [
+            args::rcat(program, remote, &file_list),
+            args::cat(program, remote, &folder),
             args::rcat(program, remote, &manifest),
             args::cat(program, remote, &folder),
             args::delete(program, remote, &bucket.mark_key(run)),
@@ -208,6 +211,12 @@ impl Plan {
             self.push(run, Step::Retention, None, &command, Privileges::All);
         }
         self.retention = rows;
+        if config.retention.remote.is_some() {
+            let list = "`opencode-backup prune --remote --dry-run` lists them";
+            self.notes.push(format!(
+                "the run also deletes old backups from the bucket: {list}"
+            ));
+        }
         Ok(())
     }
 }

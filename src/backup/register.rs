@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use log::{info, warn};
 
 use super::Run;
@@ -47,10 +47,11 @@ struct BucketState {
 impl Registration {
     /// Reads the bucket and writes no mark: for a dry run.
     pub(super) fn read_only(run: &Run<'_>) -> Self {
-        let state = existing_objects(run).and_then(|existing| state(run, existing, None));
+        let mark = Mark::Started(Some(Nonce::random()));
+        let state = existing_objects(run).and_then(|existing| state(run, existing, mark));
         Self {
-            state: state.map_err(unreachable),
-            mark: Mark::Started(Some(Nonce::random())),
+            state: state.map(|(state, _)| state).map_err(unreachable),
+            mark,
             marked: Err(anyhow!("no mark was written").into()),
         }
     }
@@ -78,14 +79,24 @@ impl Registration {
                 };
             }
         };
-        let marked = put_mark(run, mark);
-        let ours = marked.is_ok().then_some(mark);
+        let written = put_mark(run, mark).map_err(|error| {
+            StepError::from(error).context("the started mark could not be stored")
+        });
+        let (state, marked) = match (state(run, existing, mark), written) {
+            // The listing decides: the server may have stored the mark although its answer was lost.
+            (Ok((state, true)), _) => (Ok(state), Ok(())),
+            // Then the mark of another run may be missing from the listing, too.
+            (Ok((_, false)), Ok(())) => {
+                let error: StepError = unlisted(run, mark).into();
+                (Err(error), Ok(()))
+            }
+            (Ok((state, false)), Err(error)) => (Ok(state), Err(error)),
+            (Err(error), written) => (Err(unreachable(error)), written),
+        };
         Self {
-            state: state(run, existing, ours).map_err(unreachable),
+            state,
             mark,
-            marked: marked.map_err(|error| {
-                StepError::from(error).context("the started mark could not be stored")
-            }),
+            marked,
         }
     }
 
@@ -213,8 +224,19 @@ fn unreachable(error: anyhow::Error) -> StepError {
     StepError::from(error).context(format!("the bucket cannot be asked ({advice})"))
 }
 
-/// Lists the marks and sorts out what belongs to this run, to other runs, and what is in the way.
-fn state(run: &Run<'_>, existing: Answer, ours: Option<Mark>) -> Result<BucketState> {
+fn unlisted(run: &Run<'_>, mark: Mark) -> anyhow::Error {
+    let remote = &run.host.config.remote;
+    anyhow!(
+        "the started mark {} was stored and is not in the listing of the bucket {}, so another run of the same second \
+         cannot be ruled out: does somebody else delete below {}?",
+        mark.key(&remote.prefix, run.timestamp),
+        remote.bucket,
+        names::folder(&remote.prefix)
+    )
+}
+
+/// Lists the marks and separates this run's mark, other runs' marks, and conflicts. Returns whether the mark is listed.
+fn state(run: &Run<'_>, existing: Answer, ours: Mark) -> Result<(BucketState, bool)> {
     let prefix = &run.host.config.remote.prefix;
     let folder = names::folder(prefix);
     let marks = run
@@ -227,10 +249,10 @@ fn state(run: &Run<'_>, existing: Answer, ours: Option<Mark>) -> Result<BucketSt
         exports: BTreeSet::new(),
         conflicts: Vec::new(),
     };
-    let mut is_listed = ours.is_none();
+    let mut is_listed = false;
     for object in marks.objects {
         match Mark::parse(&object.path) {
-            Some((at, mark)) if at == run.timestamp && Some(mark) == ours => is_listed = true,
+            Some((at, mark)) if at == run.timestamp && mark == ours => is_listed = true,
             Some((at, mark)) if at == run.timestamp => state.conflicts.push(mark.key(prefix, at)),
             Some((at, mark)) => {
                 state.marks.entry(at).or_default().insert(mark);
@@ -243,15 +265,6 @@ fn state(run: &Run<'_>, existing: Answer, ours: Option<Mark>) -> Result<BucketSt
             None => {}
         }
     }
-    if let (false, Some(ours)) = (is_listed, ours) {
-        // Then the mark of another run may be missing from the listing, too.
-        bail!(
-            "the started mark {} was stored and is not in the listing of the bucket {}, so another run of the same \
-             second cannot be ruled out: does somebody else delete below {folder}?",
-            ours.key(prefix, run.timestamp),
-            run.host.config.remote.bucket,
-        );
-    }
     for object in existing.objects {
         if object.path.starts_with(OBJECT_START) && !object.path.contains('/') {
             state.exports.insert(object.path);
@@ -259,7 +272,7 @@ fn state(run: &Run<'_>, existing: Answer, ours: Option<Mark>) -> Result<BucketSt
             state.conflicts.push(object.path);
         }
     }
-    Ok(state)
+    Ok((state, is_listed))
 }
 
 /// One attempt: the snapshot waits for it, and after the snapshot it is tried again.

@@ -67,12 +67,12 @@ impl Backup {
         mark: Mark,
     ) -> Result<Self> {
         let key = mark.key(prefix, timestamp);
-        let read = |key: &str, limit| {
+        let read = |key: &str, size, limit| {
             let mut bounded = Bounded::new(limit);
-            rclone.get(label.clone(), key, &mut |bytes| bounded.push(bytes))?;
+            rclone.get_sized(label.clone(), key, size, &mut |bytes| bounded.push(bytes))?;
             bounded.finish().with_context(|| format!("reading {key}"))
         };
-        let text = read(&key, LARGEST)?;
+        let text = read(&key, LARGEST, LARGEST)?;
         let summary: Summary = parse(&text).with_context(|| format!("reading {key}"))?;
         let is_complete = mark == Mark::Complete;
         ensure!(
@@ -80,7 +80,8 @@ impl Backup {
             "{key} contradicts its own name: it is no manifest of opencode-backup"
         );
         let files = names::file_list_key(prefix, timestamp);
-        let text = read(&files, LARGEST_FILE_LIST)?;
+        let size = summary.file_list.size.min(LARGEST_FILE_LIST);
+        let text = read(&files, size, LARGEST_FILE_LIST)?;
         ensure!(
             record(&text) == summary.file_list,
             "{files} is not the file list that {key} names: its size or MD5 differs"

@@ -206,7 +206,7 @@ impl ExportRecord {
     pub(crate) fn failed(error: String) -> Self {
         Self {
             outcome: ExportState::Failed,
-            error: Some(error),
+            error: Some(bounded(error)),
             ..Self::disabled()
         }
     }
@@ -230,13 +230,9 @@ pub(crate) struct FailedDataset {
 
 impl FailedDataset {
     pub(crate) fn new(name: &DatasetName, error: impl fmt::Display) -> Self {
-        let mut error = error.to_string();
-        let end = (0..=LONGEST.min(error.len())).rev();
-        let end = end.into_iter().find(|end| error.is_char_boundary(*end));
-        error.truncate(end.unwrap_or_default());
         Self {
             name: name.clone(),
-            error,
+            error: bounded(error.to_string()),
         }
     }
 }
@@ -271,6 +267,14 @@ pub(crate) struct DatasetSummary {
 pub(crate) struct Peak {
     pub timestamp: Timestamp,
     pub image_bytes: u64,
+}
+
+/// Cuts a text to the length that a reader accepts.
+pub(crate) fn bounded(mut text: String) -> String {
+    let mut ends = (0..=LONGEST.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or_default());
+    text
 }
 
 /// Reads one object.

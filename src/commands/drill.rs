@@ -12,7 +12,7 @@ use super::{print, print_json, unmet};
 use crate::bucket::select::SelectedBackup;
 use crate::cli::Drill;
 use crate::config::{Dataset, DatasetName};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, StepError};
 use crate::host::Host;
 use crate::preflight;
 use crate::restore::{self, DatasetRestore, Destination, RestoreError};
@@ -37,6 +37,9 @@ enum DrillOutcome {
     NoCheck,
     #[serde(rename = "failed")]
     Failed,
+    /// A signal stopped the check.
+    #[serde(rename = "stopped")]
+    Stopped,
 }
 
 /// Restores into a scratch directory and runs the checks there.
@@ -69,14 +72,16 @@ pub(super) fn drill(host: &Host, args: &Drill, now: Timestamp) -> Result<Exit, F
             path.display()
         );
     }
-    let stopped = |failure: Failure| {
-        failure.or_interrupted(&host.interrupt, "the restored scratch copy is removed")
-    };
-    let (timestamp, results) = result.map_err(|error| stopped(ended(&error)))?;
-    host.interrupt
-        .check()
-        .map_err(|error| stopped(error.into()))?;
+    let removed = "the restored scratch copy is removed";
+    let (timestamp, results) = result.map_err(|error| match error {
+        // A difference that was found before a signal stays one.
+        RestoreError::Difference(_) => ended(&error),
+        RestoreError::Other(_) => ended(&error).or_interrupted(&host.interrupt, removed),
+    })?;
     let is_failed = |result: &Drilled| result.outcome == DrillOutcome::Failed;
+    if let (Err(error), false) = (host.interrupt.check(), results.iter().any(is_failed)) {
+        return Err(Failure::from(error).or_interrupted(&host.interrupt, removed));
+    }
     let exit = match results.iter().any(is_failed) {
         true => Exit::Difference,
         false => Exit::Done,
@@ -161,7 +166,14 @@ fn examine(host: &Host, rclone: &Rclone, part: &DatasetRestore, directory: &Path
             info!(step = "restore", dataset = name; "{name}: check passed");
             result(DrillOutcome::Ok, None)
         }
-        Err(problem) => result(DrillOutcome::Failed, Some(format!("{problem:#}"))),
+        Err(problem) => {
+            let problem = StepError::from(problem);
+            let outcome = match problem.is_interrupted() {
+                true => DrillOutcome::Stopped,
+                false => DrillOutcome::Failed,
+            };
+            result(outcome, Some(problem.to_string()))
+        }
     }
 }
 
@@ -179,6 +191,7 @@ fn table(timestamp: Timestamp, results: &[Drilled]) -> String {
                 DrillOutcome::Ok => "ok",
                 DrillOutcome::NoCheck => "no check",
                 DrillOutcome::Failed => "failed",
+                DrillOutcome::Stopped => "stopped",
             }
         )
     });

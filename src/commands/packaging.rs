@@ -70,7 +70,7 @@ fn pages() -> io::Result<Vec<Page>> {
         )?;
         writeln!(
             text,
-            ".SH FILES\n.TP\n{DEFAULT_PATH}\nThe configuration. opencode\\-backup\\-config(1) prints a template."
+            ".SH FILES\n.TP\n{DEFAULT_PATH}\nThe configuration. opencode\\-backup\\-config(1) prints the values in force."
         )
     })?];
     for command in program.get_subcommands() {

@@ -192,5 +192,9 @@ fn ended(host: &Host, error: &RestoreError, destination: &Destination) -> Failur
             )
         }
     };
-    failure.or_interrupted(&host.interrupt, &left)
+    match error {
+        // A difference that was found before a signal stays one.
+        RestoreError::Difference(_) => failure,
+        RestoreError::Other(_) => failure.or_interrupted(&host.interrupt, &left),
+    }
 }

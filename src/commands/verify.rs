@@ -38,7 +38,10 @@ pub(super) fn verify(host: &Host, args: &Verify, now: Timestamp) -> Result<Exit,
     let (mut verdicts, mut failed) = (Vec::new(), Vec::new());
     for selected in selected {
         let verified = one(host, args, &rclone, selected, &mut verdicts);
-        host.interrupt.check()?;
+        // A signal ends the loop; differences that were found before it are printed and decide.
+        if host.interrupt.signal().is_some() {
+            break;
+        }
         if let Err(problem) = verified {
             failed.push(format!(
                 "{} cannot be verified: {problem:#}",
@@ -49,6 +52,9 @@ pub(super) fn verify(host: &Host, args: &Verify, now: Timestamp) -> Result<Exit,
     let differs = verdicts
         .iter()
         .any(|verdict| !verdict.differences.is_empty());
+    if !differs {
+        host.interrupt.check()?;
+    }
     let exit = match (differs, failed.is_empty()) {
         (true, _) => Exit::Difference,
         (false, false) => Exit::Unexpected,

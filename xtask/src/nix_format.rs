@@ -25,8 +25,12 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
             other.join(" ")
         ),
     };
-    let root = target_dir().join("nix-tools");
+    let root_of = |package: &str, version: &str| {
+        let folder = format!("{package}-{version}");
+        target_dir().join("nix-tools").join(folder)
+    };
     for [package, version, program] in TOOLS {
+        let root = root_of(package, version);
         if !root.join("bin").join(program).is_file() {
             let status = cargo(&["install", "--quiet", "--locked", "--root"])
                 .arg(&root)
@@ -46,9 +50,10 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
         .context("run git")?;
     ensure!(listed.status.success(), "git ls-files failed");
     let files = String::from_utf8(listed.stdout)?;
-    let mut good = !files.is_empty();
-    for (program, options) in [("nixfmt", formatting), ("deadnix", &["--fail"])] {
-        let status = Command::new(root.join("bin").join(program))
+    ensure!(!files.is_empty(), "git lists no Nix file");
+    let mut good = true;
+    for ([package, version, program], options) in TOOLS.into_iter().zip([formatting, &["--fail"]]) {
+        let status = Command::new(root_of(package, version).join("bin").join(program))
             .args(options)
             .args(files.lines())
             .current_dir(workspace())

@@ -197,6 +197,7 @@ impl Rclone {
     /// Where it could not be stored.
     pub(crate) fn put_once(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
         let mut job = self.small(label, args::rcat(&self.program, &self.remote, key));
+        job.deadline = Some(deadline(payload.size()?));
         job.stdin = Some(payload.reader()?);
         self.runner.run(job)?;
         Ok(())
@@ -207,8 +208,22 @@ impl Rclone {
     /// # Errors
     /// Where it is not there or cannot be read.
     pub(crate) fn get(&self, label: Label, key: &str, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.get_sized(label, key, 0, take)
+    }
+
+    /// The same for an object of about so many bytes, which may take its time.
+    ///
+    /// # Errors
+    /// Where it is not there or cannot be read.
+    pub(crate) fn get_sized(
+        &self,
+        label: Label,
+        key: &str,
+        size: u64,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<()> {
         let (folder, name) = split(key);
-        self.stream(label, folder, &[name], take)
+        self.stream(label, folder, &[name], size, take)
             .with_context(|| format!("reading {key}"))
     }
 
@@ -224,7 +239,7 @@ impl Rclone {
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.stream(label, folder, &names, take)
+        self.stream(label, folder, &names, 0, take)
             .with_context(|| format!("reading {} objects below {folder}", names.len()))
     }
 
@@ -233,11 +248,13 @@ impl Rclone {
         label: Label,
         folder: &str,
         names: &[&str],
+        size: u64,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
         let list = Payload::write(|writer| writer.write_all(names.join("\n").as_bytes()))?;
         let command = args::cat(&self.program, &self.remote, folder);
         let mut job = self.small(label, command);
+        job.deadline = Some(deadline(size));
         job.stdin = Some(list.reader()?);
         job.stdout = Stdout::Bytes(take);
         self.runner.run(job)?;
@@ -332,6 +349,11 @@ impl Rclone {
             ..Job::new("rclone", label, command)
         }
     }
+}
+
+/// For an object of so many bytes over a link of at least 128 kbit/s.
+fn deadline(bytes: u64) -> Duration {
+    SMALL + Duration::from_secs(bytes / (16 << 10))
 }
 
 /// The folder of a key, with its slash, and the name in it.

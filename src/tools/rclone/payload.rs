@@ -31,6 +31,10 @@ impl Payload {
     ///
     /// # Errors
     /// Where the kernel gives no handle.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
     pub(crate) fn reader(&self) -> io::Result<File> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
