@@ -434,6 +434,19 @@ mod tests {
     }
 
     #[test]
+    fn an_error_of_any_length_is_written_so_that_it_can_be_read() {
+        let long = "é".repeat(LONGEST);
+        let mut written = read(&summary()).expect("a summary");
+        let name = "falkordb".parse().expect("a name");
+        written.failed.push(FailedDataset::new(&name, &long));
+        written.export = ExportRecord::failed(long.clone());
+        written.datasets[0].warnings.push(bounded(long));
+        let text = serde_json::to_vec(&written).expect("it can be written");
+        let read: Summary = parse(&text).expect("and read back");
+        assert_eq!(read.failed[0].error.len(), LONGEST);
+    }
+
+    #[test]
     fn an_object_that_is_longer_than_allowed_is_refused_and_not_kept() {
         let mut bounded = Bounded::new(4);
         for _ in 0..3 {

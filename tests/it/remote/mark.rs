@@ -6,8 +6,8 @@ use std::time::Duration;
 use testbed::relay::{Relay, Rule};
 use testbed::{Bed, Ran, Rclone};
 
-use super::bed_with;
-use crate::support::{impatient, marks};
+use super::{bed_with, timestamp};
+use crate::support::{bed, expect, impatient, marks, wrap};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -103,4 +103,20 @@ fn a_mark_that_is_stored_and_not_listed_closes_the_bucket() {
     );
     assert_eq!(ran.code, Some(0), "{ran}");
     assert_eq!(bed.committed().expect("keys"), [timestamp.as_str()]);
+}
+
+/// The server has the mark, and rclone did not hear of it.
+#[test]
+fn a_mark_whose_answer_was_lost_is_no_conflict() {
+    let bed = bed();
+    let lose = "case \" $*\" in *' rcat '*started.json*) \"$REAL\" \"$@\"; exit 1;; esac";
+    wrap(&bed, "rclone", &format!("{lose}\nexec \"$REAL\" \"$@\""));
+    let ran = expect(&bed, &["run"], 0);
+    let timestamp = timestamp(&bed);
+    assert_eq!(
+        bed.committed().expect("keys"),
+        [timestamp.as_str()],
+        "{ran}"
+    );
+    assert_eq!(marks(&bed, &timestamp), [""; 0], "{ran}");
 }
