@@ -55,9 +55,6 @@ pub(crate) struct PlannedStep {
 }
 
 /// Makes it.
-///
-/// # Errors
-/// Where a command cannot be written.
 pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Plan {
     let run = Run {
         host,

@@ -315,10 +315,12 @@ pub(crate) fn merge(
                 age: Some(now.unix().saturating_sub(timestamp.unix())),
                 local: local.get(&timestamp).cloned(),
                 remote: asked.then_some(marks.is_some()),
-                state: match () {
-                    () if !asked || remote.unread.contains(&timestamp) => State::Unknown,
-                    () if remote.damaged.contains(&timestamp) => State::Incomplete,
-                    () => state(marks, summary),
+                state: if !asked || remote.unread.contains(&timestamp) {
+                    State::Unknown
+                } else if remote.damaged.contains(&timestamp) {
+                    State::Incomplete
+                } else {
+                    state(marks, summary)
                 },
                 unread: summary.is_none()
                     && marks.is_some_and(|marks| marks.iter().any(|mark| !mark.is_started()))

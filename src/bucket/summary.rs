@@ -39,12 +39,13 @@ impl Schema {
     pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let schema = Self::deserialize(deserializer)?;
         let readable = Self::CURRENT.major;
-        match schema.major == readable {
-            true => Ok(schema),
-            false => Err(D::Error::custom(format_args!(
+        if schema.major == readable {
+            Ok(schema)
+        } else {
+            Err(D::Error::custom(format_args!(
                 "it has format {}, and this version reads format {readable}: use a newer opencode-backup",
                 schema.major
-            ))),
+            )))
         }
     }
 }
@@ -118,9 +119,10 @@ pub(crate) struct Summary {
 impl Summary {
     /// Its name below `manifests/`.
     pub(crate) fn name(&self) -> String {
-        let mark = match self.complete {
-            true => Mark::Complete,
-            false => Mark::Partial,
+        let mark = if self.complete {
+            Mark::Complete
+        } else {
+            Mark::Partial
         };
         mark.name(self.head.timestamp)
     }
@@ -328,12 +330,13 @@ impl Bounded {
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    match text.len() <= LONGEST {
-        true => Ok(text),
-        false => Err(D::Error::custom(format_args!(
+    if text.len() <= LONGEST {
+        Ok(text)
+    } else {
+        Err(D::Error::custom(format_args!(
             "a text of {} bytes, and {LONGEST} are allowed",
             text.len()
-        ))),
+        )))
     }
 }
 

@@ -77,16 +77,18 @@ pub(super) fn drill(host: &Host, args: &Drill, now: Timestamp) -> Result<Exit, F
         .check()
         .map_err(|error| stopped(error.into()))?;
     let is_failed = |result: &Drilled| result.outcome == DrillOutcome::Failed;
-    let exit = match results.iter().any(is_failed) {
-        true => Exit::Difference,
-        false => Exit::Done,
+    let exit = if results.iter().any(is_failed) {
+        Exit::Difference
+    } else {
+        Exit::Done
     };
-    match args.json.json {
-        true => print_json(
+    if args.json.json {
+        print_json(
             exit,
             &serde_json::json!({ "timestamp": timestamp, "datasets": results }),
-        ),
-        false => print(exit, &table(timestamp, &results)),
+        )
+    } else {
+        print(exit, &table(timestamp, &results))
     }
 }
 

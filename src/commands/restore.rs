@@ -182,9 +182,10 @@ fn ended(host: &Host, error: &RestoreError, destination: &Destination) -> Failur
             ),
         ),
         RestoreError::Other(problem) => {
-            let nothing = match destination.is_half_placed() {
-                true => "it was not put in place",
-                false => "nothing was put in place",
+            let nothing = if destination.is_half_placed() {
+                "it was not put in place"
+            } else {
+                "nothing was put in place"
             };
             Failure::new(
                 Exit::Unexpected,

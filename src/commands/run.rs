@@ -34,9 +34,10 @@ pub(super) fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Result<Exit,
 fn dry_run(host: &Host, args: &Run, ready: &Ready, timestamp: Timestamp) -> Result<Exit, Failure> {
     let plan = plan::make(host, ready, timestamp);
     host.interrupt.check()?;
-    match args.json.json {
-        true => print_json(Exit::Done, &plan),
-        false => print(Exit::Done, plan.to_string().trim_end()),
+    if args.json.json {
+        print_json(Exit::Done, &plan)
+    } else {
+        print(Exit::Done, plan.to_string().trim_end())
     }
 }
 
@@ -68,8 +69,9 @@ fn end(
         report.save(&host.config.report);
     }
     let exit = exit_code(outcome);
-    match args.json.json {
-        true => print_json(exit, &report),
-        false => Ok(exit),
+    if args.json.json {
+        print_json(exit, &report)
+    } else {
+        Ok(exit)
     }
 }

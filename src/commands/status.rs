@@ -69,9 +69,10 @@ struct Status {
 /// Prints one line; the exit code is that of a monitoring plug-in.
 pub(super) fn status(host: &Host, args: &Args, now: Timestamp) -> Result<u8, Failure> {
     let status = look(host, args, now);
-    match args.json.json {
-        true => print_json(Exit::Done, &status)?,
-        false => print(Exit::Done, &line(&status, args))?,
+    if args.json.json {
+        print_json(Exit::Done, &status)?
+    } else {
+        print(Exit::Done, &line(&status, args))?
     };
     Ok(status.state as u8)
 }
@@ -161,9 +162,10 @@ impl Status {
         now: Timestamp,
     ) -> bool {
         let since = (Bound::Excluded(newest), Bound::Included(now));
-        let since_ours = match is_ours {
-            true => since,
-            false => (Bound::Unbounded, Bound::Included(now)),
+        let since_ours = if is_ours {
+            since
+        } else {
+            (Bound::Unbounded, Bound::Included(now))
         };
         let unread = remote.unread.range(since_ours).next_back();
         if let Some(unread) = unread {
@@ -200,9 +202,10 @@ impl Status {
         }
         if summary.head.host != host.name {
             // A host that makes backups has none that is young enough; one that makes none may ask, too.
-            let level = match host.config.report.state_file.exists() && !is_any_unread {
-                true => Level::Critical,
-                false => Level::Warning,
+            let level = if host.config.report.state_file.exists() && !is_any_unread {
+                Level::Critical
+            } else {
+                Level::Warning
             };
             let text = format!(
                 "it is of the host {}, and none of the newest is of {}",
@@ -359,8 +362,9 @@ fn line(status: &Status, args: &Args) -> String {
     }
     // One line, whatever a manifest says.
     let text = shown(status.messages.join("; ").as_bytes()).replace('|', "/");
-    match perf.is_empty() {
-        true => format!("{}: {text}", status.state.word()),
-        false => format!("{}: {text} | {}", status.state.word(), perf.join(" ")),
+    if perf.is_empty() {
+        format!("{}: {text}", status.state.word())
+    } else {
+        format!("{}: {text} | {}", status.state.word(), perf.join(" "))
     }
 }

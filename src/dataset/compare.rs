@@ -21,9 +21,6 @@ const SEVERAL: u64 = 3;
 const LISTED: usize = 5;
 
 /// The commands that ask, where so many files go in parts: for a plan.
-///
-/// # Errors
-/// Where one cannot be written.
 pub(crate) fn commands(program: &Path, remote: &Remote, prefix: &str, large: u64) -> Vec<Command> {
     let several = large >= SEVERAL || any_may_go_in_parts(remote);
     let mut commands = vec![args::list_below(program, remote, prefix, !several)];
@@ -267,9 +264,10 @@ impl Listing {
     /// Fails where there is a difference.
     pub(crate) fn compare(self, tree: &Tree) -> Result<(), Difference> {
         let found = self.differences(tree);
-        match found.is_empty() {
-            true => Ok(()),
-            false => Err(Difference(found)),
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(Difference(found))
         }
     }
 }

@@ -60,11 +60,12 @@ pub(crate) fn candidates(
 ) -> Result<Vec<Candidate>> {
     let named =
         named(config).with_context(|| format!("reading {}", config.snapshot_dir.display()))?;
-    let listed = match named.is_empty() {
-        true => Vec::new(),
-        false => btrfs
+    let listed = if named.is_empty() {
+        Vec::new()
+    } else {
+        btrfs
             .list_read_only(label(), &config.snapshot_dir)
-            .context("listing the read-only subvolumes")?,
+            .context("listing the read-only subvolumes")?
     };
     let judge = Judge {
         config,
