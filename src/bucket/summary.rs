@@ -35,7 +35,7 @@ pub(crate) struct Schema {
 impl Schema {
     pub(crate) const CURRENT: Self = Self { major: 1, minor: 0 };
 
-    /// Reads it, and refuses another major version: it means something else.
+    /// Reads the version; another major version is refused.
     pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let schema = Self::deserialize(deserializer)?;
         let readable = Self::CURRENT.major;
@@ -277,7 +277,7 @@ pub(crate) struct Peak {
 
 /// Reads one object.
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
-    // First of all, since another major version may have nothing else in common.
+    // The version first: another major version may differ in everything else.
     #[derive(Deserialize)]
     struct Version {
         #[serde(rename = "schema", deserialize_with = "Schema::read")]
@@ -288,7 +288,7 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     object.context("this is no manifest that can be read")
 }
 
-/// Reads objects that stand one behind the other.
+/// Reads concatenated objects.
 pub(crate) fn parse_all<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>> {
     let all = serde_json::Deserializer::from_slice(text).into_iter();
     all.map(|one| one.context("reading a manifest")).collect()

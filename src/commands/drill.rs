@@ -1,4 +1,4 @@
-//! `drill`: a restore into a scratch directory, and each dataset's own check command on what came back.
+//! `drill`: restores into a scratch directory and runs each dataset's check command on the result.
 //!
 //! The program knows nothing of Redis here: the command's exit code decides.
 

@@ -72,12 +72,12 @@ fn remote(host: &Host, args: &List) -> Result<(Remote, Vec<Row>), Failure> {
     })
 }
 
-/// Snapshots by timestamp, with whose they are, as far as we may know.
+/// Snapshots by timestamp, with their ownership if Btrfs can be read.
 fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, Failure> {
     let dir = host.config.snapshot_dir.display();
     let named = match snapshots::named(&host.config) {
         Ok(named) => named,
-        // On another machine there are none, and the bucket's backups are all the same worth listing.
+        // On another machine there is no snapshot directory; the bucket is listed anyway.
         Err(problem) if problem.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(problem) => {
             let what = format!("{dir} cannot be read: {problem}");

@@ -41,7 +41,7 @@ fn dry_run(host: &Host, args: &Run, ready: &Ready, timestamp: Timestamp) -> Resu
     }
 }
 
-/// The warnings of preflight belong into the verdict, too. The free space is reported there anyway, as it is then.
+/// Preflight warnings for the verdict. Free space is left out: the verdict reports the value at the end.
 fn warning(check: &Check) -> Option<String> {
     let remedy = check
         .remedy
