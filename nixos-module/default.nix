@@ -90,8 +90,8 @@ let
     map (dataset: dataset.check) (builtins.attrValues datasets)
   );
 
-  # A list comes first where a host adds to it: the first line of SystemCallFilter= decides what the
-  # others mean, and an empty string would clear the lines before it.
+  # The module's list comes first: the first line of SystemCallFilter= decides whether it is an
+  # allow-list, and an empty string clears the lines before it.
   yielding = mapAttrs (_: value: if builtins.isList value then mkBefore value else mkDefault value);
 
   serviceOf = unit: {

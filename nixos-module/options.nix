@@ -90,16 +90,18 @@ let
       '';
     };
     max_data_age = option types.str "24h" ''
-      The age of the data beyond which the verdict warns that the server has not saved; `off`: it
-      never does.
+      The age of the data beyond which the verdict warns that the server has not saved; `off`: no
+      warning.
     '';
-    max_shrink = option types.str "50%" "How much smaller the data may become; `off`: any.";
+    max_shrink =
+      option types.str "50%"
+        "How much smaller the data may become; `off`: any. Not used yet.";
     server =
       option (types.nullOr types.str) null
-        "The server that saves there: `host:port` or `unix:/path`.";
+        "The server that saves there: `host:port` or `unix:/path`. Not used yet.";
     server_password_variable =
       option (types.nullOr types.str) null
-        "The environment variable with the server's password.";
+        "The environment variable with the server's password. Not used yet.";
     check = option (types.nullOr (types.listOf types.str)) null ''
       A command that proves a restored copy, `{dir}` standing for its directory; for
       {option}`services.opencode-backup.drill.enable`.
@@ -174,7 +176,7 @@ in
         type = types.bool;
         default = false;
         description = ''
-          Whether to try every month what the backups are worth: the newest one is restored into
+          Whether to test the newest backup every month: it is restored into
           `/var/cache/opencode-backup`, and each dataset's
           {option}`services.opencode-backup.settings.datasets.<name>.check` is run on what came back.
           It takes as much room there, and as much memory, as a second copy of the data.
@@ -260,7 +262,7 @@ in
           description = "Where the keys are, if the environment has neither: for a person at the shell.";
         };
 
-        save_timeout = option types.str "5m" "For saves by all servers together.";
+        save_timeout = option types.str "5m" "For saves by all servers together. Not used yet.";
 
         datasets = mkOption {
           type = types.attrsOf dataset;
@@ -286,7 +288,9 @@ in
           bandwidth =
             option types.str ""
               "rclone's `--bwlimit`, such as `08:00,1M 23:00,off`; for each dataset's rclone, and those go side by side.";
-          memory = option types.str "256M" "For all rclones together; decides how much goes at once.";
+          memory =
+            option types.str "256M"
+              "Memory for all rclone processes together; it limits concurrent transfers.";
           extra_args = option (types.listOf types.str) [ ] "Further rclone flags, from an allow-list.";
         }) { } "The bucket, and how rclone is run.";
 
@@ -305,21 +309,25 @@ in
             '';
             description = "The script, which uploads its result itself. It runs as the user, without capabilities.";
           };
-          timeout = option types.str "30m" "When it is stopped.";
+          timeout = option types.str "30m" "The export is stopped after this time.";
         }) { } "The export of the assistant's memory.";
 
         drill.timeout = option types.str "1h" "When a dataset's `check` is stopped.";
 
         retention = option (table {
-          days = option types.ints.positive 30 "Older snapshots go.";
-          min_keep = option types.ints.positive 4 "So many of the newest stay whatever their age.";
+          days = option types.ints.positive 30 "Snapshots older than this many days are deleted.";
+          min_keep = option types.ints.positive 4 "This many of the newest are kept at any age.";
           remote = option (types.nullOr (table {
-            days = option types.ints.positive 30 "Older backups go from the bucket.";
-            daily = option types.ints.unsigned 60 "The newest of each of so many days stays.";
+            days =
+              option types.ints.positive 30
+                "Backups older than this many days are deleted, unless a rule keeps them.";
+            daily =
+              option types.ints.unsigned 60
+                "The newest backup of each of the last so many days is kept; 0: no rule.";
             weekly = option types.ints.unsigned 26 "The same for weeks.";
             monthly = option types.ints.unsigned 24 "The same for months.";
             yearly = option types.ints.unsigned 10 "The same for years.";
-            min_keep = option types.ints.positive 4 "So many of the newest stay whatever their age.";
+            min_keep = option types.ints.positive 4 "This many of the newest are kept at any age.";
           })) null "The same for the bucket; null: it is never pruned.";
         }) { } "How long snapshots and backups are kept.";
 
@@ -328,13 +336,13 @@ in
             "systemctl"
             "stop"
             "opencode-memory-pod.service"
-          ] "What stops the service before a restore in place.";
+          ] "What stops the service before a restore in place. Not used yet.";
           start = option (types.listOf types.str) [
             "systemctl"
             "start"
             "opencode-memory-pod.service"
-          ] "What starts it again.";
-          timeout = option types.str "5m" "When either is stopped.";
+          ] "What starts it again. Not used yet.";
+          timeout = option types.str "5m" "When either is stopped. Not used yet.";
         }) { } "How a restore in place stops and starts the service.";
 
         report = option (table {

@@ -77,8 +77,8 @@ let
   unique =
     list: builtins.foldl' (seen: item: if elem item seen then seen else seen ++ [ item ]) [ ] list;
 
-  # `-`: a path that is missing must not fail the unit in systemd's words (226/NAMESPACE) before we
-  # can say in ours what is missing and what to do.
+  # `-`: a missing path must not fail the unit with 226/NAMESPACE; the program itself reports what
+  # is missing and the remedy.
   optionally = map (path: "-${path}");
 
   # What ProtectHome= hides.
@@ -162,7 +162,7 @@ let
     # whole group of it.
     KillMode = "mixed";
     TimeoutStopSec = "30";
-    # Stopped on purpose is not failed.
+    # A unit that was stopped has not failed.
     SuccessExitStatus = [ "143" ];
     # For the status line.
     NotifyAccess = "main";
@@ -170,7 +170,7 @@ let
     # records; this is for everything else that reaches the journal.
     SyslogIdentifier = "opencode-backup";
 
-    # The assistant comes first.
+    # The assistant has priority.
     Nice = "10";
     IOSchedulingClass = "best-effort";
     IOSchedulingPriority = "7";
@@ -216,8 +216,8 @@ let
     MemoryDenyWriteExecute = "true";
     SystemCallArchitectures = "native";
     # The last line gives two calls back: with capset(2) setpriv takes capabilities away from
-    # children, and it changes no user; with setpriority(2) the threads that read beside the
-    # uploads give way to them, and without CAP_SYS_NICE nobody gets more than he has.
+    # children, and it changes no user; with setpriority(2) the threads that read beside the uploads
+    # give way to them, and without CAP_SYS_NICE no process can raise its priority.
     SystemCallFilter = [
       "@system-service"
       "~@aio @keyring @memlock @mount @privileged @resources @setuid"
@@ -235,7 +235,7 @@ let
     #   who may read them.
   };
 
-  # Homes are empty, but for what is named.
+  # Homes are empty, except for these paths.
   hideHomes =
     shown:
     if shown == [ ] then
@@ -283,8 +283,7 @@ let
         # that raises `remote.memory` raises this.
         MemoryMax = "1G";
 
-        # Readable for whoever watches the last run's verdict (UMask= does not apply); it holds no
-        # secret.
+        # Monitoring reads the last run's verdict here (UMask= does not apply); it holds no secret.
         StateDirectory = "opencode-backup";
         StateDirectoryMode = "0755";
 
@@ -341,11 +340,11 @@ let
         # there be too little, the drill goes and not the pod.
         OOMScoreAdjust = "500";
 
-        # None. CAP_CHOWN would restore the owners, and then the check, which has no capability,
-        # could not read what belongs to them: as it is, all that comes back is this user's.
+        # No capability. With CAP_CHOWN the files would belong to other users, and the check, which
+        # has no capability, could not read them.
         CapabilityBoundingSet = "";
-        # And so, unlike the backup, it can have users of its own: it knows root, this user and
-        # nobody else.
+        # So, unlike the backup, the drill can have a user namespace: it has only root and this
+        # user.
         PrivateUsers = "true";
 
         # What is left out here, and why:
@@ -394,7 +393,7 @@ in
             null
           else
             timerUnit "Try the newest backup every month" {
-              # Between two backups: the first of the month at midnight is one's.
+              # Not at midnight: a backup starts then.
               OnCalendar = "*-*-01 03:00:00";
               Persistent = true;
             } drillTimer;

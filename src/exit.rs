@@ -14,7 +14,7 @@ use crate::step::Step;
 #[repr(u8)]
 pub(crate) enum Exit {
     Done = 0,
-    /// A bug, or something that nobody foresaw.
+    /// A bug or an unforeseen failure.
     Unexpected = 1,
     Usage = 2,
     /// A prerequisite is unmet; nothing was touched.
@@ -41,7 +41,7 @@ impl Exit {
         self as u8
     }
 
-    /// What it means, for a person.
+    /// The exit code in words.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -58,7 +58,7 @@ impl Exit {
         }
     }
 
-    /// For the signal that stopped us.
+    /// The exit code for a run that this signal stopped.
     pub(crate) fn of_signal(signal: Signal) -> Self {
         if signal == Signal::SIGINT {
             Self::Interrupted
@@ -73,7 +73,7 @@ impl Exit {
 pub(crate) enum StepError {
     /// A signal stopped the step before it failed or was done.
     Interrupted(Signal),
-    /// Shared, so that several victims of one failure can be recognised.
+    /// Shared: several steps can fail because of one error, and it is printed once.
     Failed(Arc<anyhow::Error>),
 }
 
@@ -91,7 +91,7 @@ impl StepError {
         }
     }
 
-    /// Adds what was done to what failed; an interruption needs no context.
+    /// Adds context to an error. An interruption stays as it is.
     pub(crate) fn context(self, what: impl fmt::Display) -> Self {
         match self {
             Self::Interrupted(_) => self,

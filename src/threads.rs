@@ -1,4 +1,4 @@
-//! What several parts of the program need of threads.
+//! Thread helpers: spawn, join, a worker pool, a semaphore, a lower priority.
 
 use std::io;
 use std::iter;
@@ -20,7 +20,8 @@ pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Works on all items, so many at once; the results are in the order of the items. Fewer threads than wanted are enough.
+/// Processes the items with at most `at_once` threads. The results are in the order of the items. If the system refuses
+/// threads, fewer are used.
 pub(crate) fn parallel<I: Sync, T: Send>(
     items: &[I],
     at_once: usize,
@@ -48,7 +49,7 @@ pub(crate) fn parallel<I: Sync, T: Send>(
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Limits how many work at once.
+/// A counting semaphore.
 pub(crate) struct Semaphore {
     free: Mutex<usize>,
     freed: Condvar,
@@ -62,7 +63,7 @@ impl Semaphore {
         }
     }
 
-    /// Waits for one, and takes it while `act` runs.
+    /// Waits for a permit and holds it while `act` runs.
     pub(crate) fn take<T>(&self, act: impl FnOnce() -> T) -> T {
         let waited = self.freed.wait_while(self.lock(), |free| *free == 0);
         *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -71,12 +72,12 @@ impl Semaphore {
     }
 
     fn lock(&self) -> MutexGuard<'_, usize> {
-        // A number is whole whatever happened beside it.
+        // A panic cannot leave the counter half-written.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Given back even where its holder panics.
+/// Returns the permit when it is dropped, also after a panic.
 struct Turn<'a>(&'a Semaphore);
 
 impl Drop for Turn<'_> {
@@ -86,12 +87,12 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// How much less often a thread that gives way gets a processor: a tenth of the time, where others want all of it.
+/// Added to the niceness: the thread gets about a tenth of the processor time that others get.
 const LESS: i32 = 10;
 
-/// Lets everything else that wants a processor have it first: this thread's work is awaited by nobody yet.
+/// Lowers the priority of this thread: no other thread waits for its work yet.
 pub(crate) fn give_way() {
-    // Linux counts niceness by thread. Where it may not be changed, the work is done all the same.
+    // Linux counts niceness per thread. If the change is not permitted, the thread keeps its priority.
     let _ = rustix::process::nice(LESS);
 }
 

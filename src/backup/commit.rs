@@ -55,9 +55,10 @@ pub(super) fn write(
         datasets,
         file_list,
     };
-    let mark = match is_complete {
-        true => Mark::Complete,
-        false => Mark::Partial,
+    let mark = if is_complete {
+        Mark::Complete
+    } else {
+        Mark::Partial
     };
     let key = mark.key(&run.host.config.remote.prefix, run.timestamp);
     let summary = serde_json::to_vec(&summary).map_err(anyhow::Error::from)?;
@@ -68,13 +69,12 @@ pub(super) fn write(
         return Err(anyhow!("the summary has {bytes} bytes, and {LARGEST} are allowed").into());
     }
     put(run, &key, &summary).map_err(|error| unstore(run, &key, error))?;
-    match is_complete {
-        true => {
-            info!(step = "commit"; "{key} is written and reads back");
-            bucket.unregister(run);
-        }
+    if is_complete {
+        info!(step = "commit"; "{key} is written and reads back");
+        bucket.unregister(run);
+    } else {
         // The mark stays: it names the prefixes of the datasets that failed.
-        false => info!(step = "commit"; "{key} names the datasets that are safely stored"),
+        info!(step = "commit"; "{key} names the datasets that are safely stored");
     }
     Ok(())
 }

@@ -46,14 +46,14 @@ pub(crate) struct Run<'a> {
     pub host: &'a Host,
     /// The tools, all prerequisites met.
     pub ready: &'a Ready,
-    /// The run's one time.
+    /// The start of the run; it is in every name.
     pub timestamp: Timestamp,
     /// Measures how long its steps take.
     pub timer: StepTimer,
 }
 
-/// Makes a backup. The prerequisites are met; the lock is taken here and handed back, so that its holder, and
-/// nobody else, writes down what came of it.
+/// Makes a backup. The prerequisites are met. The lock is returned, so that only the run that holds it writes the state
+/// file.
 pub(crate) fn run(host: &Host, ready: &Ready, timestamp: Timestamp) -> (Outcome, Option<Lock>) {
     let mut outcome = Outcome::default();
     let lock = match lock::exclusive(&host.config.snapshot_dir) {
@@ -241,7 +241,7 @@ impl Run<'_> {
 
     fn enter(&self, outcome: &mut Outcome, step: Step) {
         self.timer.enter(step);
-        // What comes after a signal is clean-up: the verdict names the stage that was stopped.
+        // After a signal only clean-up runs: the verdict names the interrupted stage.
         if self.host.interrupt.signal().is_none() {
             outcome.reached = Some(step);
         }

@@ -14,12 +14,12 @@ use crate::step::timer::StepDuration;
 use crate::step::{Step, Transfer};
 use crate::timestamp::Timestamp;
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Why it did not begin, if it did not.
+    /// Why the run did not begin.
     pub refused: Option<Refused>,
-    /// The signal that asked us to stop.
+    /// The signal that stopped the run.
     pub signal: Option<Signal>,
     /// The stage that was reached.
     pub reached: Option<Step>,
@@ -34,11 +34,11 @@ pub(crate) struct Outcome {
     /// The manifest, once tried.
     pub commit: Option<Result<(), StepError>>,
     pub retention: Option<Result<Pruned, StepError>>,
-    /// What is worth saying beside.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// How many local snapshots there are.
     pub snapshots: Option<u64>,
-    /// The room where they are.
+    /// Free space in the snapshot directory.
     pub space: Option<Space>,
 }
 
@@ -49,12 +49,12 @@ pub(crate) enum Refused {
     Locked,
 }
 
-/// What came of a dataset.
+/// The outcome of a dataset.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DatasetOutcome {
     pub name: DatasetName,
     pub prefix: String,
-    /// Why it is not safely stored; nothing where it is.
+    /// Why the dataset is not safely stored; `None`: it is stored.
     pub error: Option<StepError>,
     /// The stage that failed.
     pub failed_step: Option<Step>,

@@ -1,4 +1,5 @@
-//! What a run would do, with the very commands: for `run --dry-run`.
+//! `run --dry-run`: the commands of a run. The bucket and Btrfs are read, nothing is changed. There is no snapshot yet,
+//! so files are counted in the live tree.
 //!
 //! The bucket and Btrfs are asked, which changes nothing; no snapshot is there yet, so the live tree is
 //! counted in its place.
@@ -36,13 +37,13 @@ use crate::ui::counted;
 #[derive(Debug, Serialize)]
 pub(crate) struct Plan {
     pub timestamp: Timestamp,
-    /// The environment of every rclone; the keys by the names that they have with us.
+    /// The environment of every rclone. Keys appear as the names of our variables.
     pub environment: Vec<String>,
     /// The commands, in their order.
     pub steps: Vec<PlannedStep>,
     /// What retention would do.
     pub retention: Vec<Row>,
-    /// What stands in the way, or would be warned of.
+    /// Conflicts and warnings.
     pub notes: Vec<String>,
 }
 
@@ -54,10 +55,7 @@ pub(crate) struct PlannedStep {
     pub command: String,
 }
 
-/// Makes it.
-///
-/// # Errors
-/// Where a command cannot be written.
+/// Plans the run.
 pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Plan {
     let run = Run {
         host,
@@ -221,7 +219,7 @@ impl Plan {
     }
 }
 
-/// What unchanged files would be copied from.
+/// The backups that unchanged files would be copied from.
 fn sources(remote: &Remote, bucket: &Registration, now: Timestamp) -> Vec<Timestamp> {
     if !remote.incremental {
         return Vec::new();

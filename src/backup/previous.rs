@@ -1,8 +1,9 @@
-//! What is copied on the server instead of being sent: files whose size and time are those of a backup that is there.
+//! Chooses the files that are copied on the server instead of being uploaded: files with the size and time that they
+//! have in an earlier backup.
 //!
-//! An explicit list for `rclone copy` between two prefixes. `sync --copy-dest` does the same one file after the
-//! other, with two questions about each, which 20,000 small files on a link of 150 ms do not forgive. Whether the
-//! bytes are the same too is decided by the MD5s, when the dataset has been read: what is not is sent after all.
+//! The files are listed for one `rclone copy` between two prefixes. `sync --copy-dest` sends two requests for each
+//! file, one file after the other: too slow for 20,000 files at 150 ms. The MD5s are compared after the dataset was
+//! read; a file that differs is uploaded again.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,8 +23,8 @@ use crate::tools::rclone::names as object_names;
 use crate::tools::rclone::payload::Payload;
 use crate::tools::rclone::tuning::Files;
 
-/// The newest committed backup: a fingerprint of each file's name, size and time. That two of them are alike by
-/// chance costs sending the file a second time.
+/// The newest committed backup: a fingerprint of each file's name, size and time. If two fingerprints collide, the file
+/// is uploaded again.
 pub(super) struct PreviousBackup {
     timestamp: Timestamp,
     hasher: RandomState,
@@ -86,8 +87,8 @@ pub(super) struct Copies {
     pub bytes: u64,
 }
 
-/// Chooses what need not be sent of a dataset: from the committed backup what has its size and time there, from a run
-/// that died what it had already sent, if it has not been written since.
+/// Chooses the files that need no upload: from the previous backup, files with the same name, size and time; from an
+/// interrupted run, files that it has uploaded and that were not written since.
 pub(super) fn choose(
     run: &Run<'_>,
     bucket: &Registration,
@@ -156,7 +157,7 @@ fn listed(prefix: String, chosen: &[(&str, &Node, u64)]) -> Option<Copies> {
     chosen.iter().for_each(|(.., size)| files.add(*size));
     Some(Copies {
         prefix,
-        // Without memory for a list everything is sent.
+        // If the list cannot be written, everything is uploaded.
         names: names.ok()?,
         files,
         bytes: chosen.iter().map(|(.., size)| size).sum(),

@@ -100,7 +100,7 @@ impl Registration {
         }
     }
 
-    /// Objects at the names that this run would write.
+    /// A check that is unmet if the bucket already has objects at the names of this run.
     pub(super) fn conflict(&self, run: &Run<'_>) -> Option<Check> {
         let state = self.state.as_ref().ok()?;
         let first = state.conflicts.first()?;
@@ -115,7 +115,7 @@ impl Registration {
         ))
     }
 
-    /// Tries again what failed before the snapshot.
+    /// Registers again, if the registration before the snapshot failed.
     pub(super) fn retry(&mut self, run: &Run<'_>) {
         if run.host.interrupt.signal().is_some() || self.open().is_ok() {
             return;
@@ -200,7 +200,7 @@ impl Registration {
     }
 }
 
-/// Selects whatever stands where this run's objects would go, and the exports.
+/// Filter patterns for existing objects at the names of this run, and for exports.
 pub(super) fn patterns(run: &Run<'_>) -> Vec<String> {
     let remote = &run.host.config.remote;
     let names = run.host.config.enabled().map(|(name, _)| name);
@@ -275,7 +275,7 @@ fn state(run: &Run<'_>, existing: Answer, ours: Mark) -> Result<(BucketState, bo
     Ok((state, is_listed))
 }
 
-/// One attempt: the snapshot waits for it, and after the snapshot it is tried again.
+/// One attempt only, because the snapshot waits for it. `retry` tries again after the snapshot.
 fn put_mark(run: &Run<'_>, mark: Mark) -> Result<()> {
     let remote = &run.host.config.remote;
     let names = run.host.config.enabled().map(|(name, _)| name);

@@ -1,4 +1,4 @@
-//! A dataset's way to the bucket: uploaded while it is read, then compared with what the bucket lists.
+//! Uploads a dataset while it is read, then compares it with the bucket's listing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -33,7 +33,7 @@ pub(super) const SCRATCH_PATTERNS: [&str; 3] = [
 /// One dataset to be stored.
 pub(super) struct Work<'a> {
     pub run: &'a Run<'a>,
-    /// What the bucket said.
+    /// The run's registration in the bucket.
     pub bucket: &'a Registration,
     /// The last backup, whose unchanged files are copied.
     pub base: Option<&'a PreviousBackup>,
@@ -42,7 +42,7 @@ pub(super) struct Work<'a> {
     pub dataset: &'a Dataset,
     /// The memory for all uploads.
     pub share: MemoryBudget,
-    /// How many go at once.
+    /// Limits concurrent uploads.
     pub turns: &'a Semaphore,
 }
 
@@ -80,7 +80,7 @@ impl Work<'_> {
         let mut listing = Listing::of(&scanned.tree);
         let copies = self.turns.take(|| match self.bucket.open() {
             Ok(()) => previous::choose(self.run, self.bucket, self.base, self.name, &scanned.tree),
-            // The upload says why.
+            // The upload reports the error.
             Err(_) => Vec::new(),
         });
         let upload_failed = AtomicBool::new(false);
@@ -97,12 +97,12 @@ impl Work<'_> {
             anyhow::Ok((joined(reader), upload))
         })
         .map_err(at(Step::Contents))?;
-        // Whoever exchanged the snapshot while it was read may have put a forgery in its place.
+        // If the snapshot was replaced while it was read, its contents cannot be trusted.
         self.snapshot.still_there().map_err(at(Step::Upload))?;
         let read = self.judge(contents, outcome);
         let (transfer, listed) = match (upload, read) {
-            // The reader stopped because the upload failed, so the upload is what failed first; an upload that a
-            // signal stopped must not hide what the reader found before.
+            // A failed upload stops the reader, so report the upload. An interrupted upload must not hide a failure
+            // that the reader found before.
             (Err(error), Ok(()) | Err(StepError::Interrupted(_))) => {
                 return Err((Step::Upload, error));
             }
@@ -228,7 +228,7 @@ impl Work<'_> {
     }
 }
 
-/// What rclone is told to leave out.
+/// Filter patterns of files that rclone leaves out.
 pub(super) fn exclude(format: Format) -> &'static [&'static str] {
     match format {
         Format::Redis => &SCRATCH_PATTERNS,

@@ -1,4 +1,4 @@
-//! Everything that there is of backups, here and in the bucket, one row a timestamp.
+//! All backups, local and in the bucket, one row for each timestamp.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -51,16 +51,16 @@ impl State {
     }
 }
 
-/// One timestamp, or one foreign prefix. README has the fields; they may grow, and none goes.
+/// One timestamp, or one foreign prefix. README lists the fields. New fields may be added; existing fields stay.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     /// None for a foreign prefix.
     pub timestamp: Option<Timestamp>,
     /// Seconds since then; negative for the future.
     pub age: Option<i64>,
-    /// `ours`, why it is not, or `unknown` where Btrfs may not be asked; absent where there is no snapshot.
+    /// `ours`, the reason why the snapshot is not ours, or `unknown` where Btrfs cannot be read; `None`: no snapshot.
     pub local: Option<String>,
-    /// Whether the bucket holds anything of it; none where it could not be asked.
+    /// Whether the bucket has objects of this timestamp; `None`: the bucket could not be read.
     pub remote: Option<bool>,
     /// What that amounts to.
     pub state: State,
@@ -102,12 +102,12 @@ impl Row {
 pub(crate) struct Remote {
     /// What there is of each.
     pub marks: BTreeMap<Timestamp, BTreeSet<Mark>>,
-    /// What the newest manifests say.
+    /// The summaries that were read.
     pub summaries: BTreeMap<Timestamp, Summary>,
     pub clock: Option<Timestamp>,
-    /// Those whose manifest is there and is none.
+    /// Backups whose manifest is damaged.
     pub damaged: BTreeSet<Timestamp>,
-    /// Those whose manifest could not be fetched.
+    /// Backups whose manifest could not be fetched.
     pub unread: BTreeSet<Timestamp>,
 }
 
@@ -128,7 +128,7 @@ impl Remote {
         Ok(remote)
     }
 
-    /// Reads further back, until so many have been read in all.
+    /// Reads older summaries, until `newest` have been read.
     pub(crate) fn read_on(
         &mut self,
         rclone: &Rclone,
@@ -206,7 +206,7 @@ pub(crate) enum Fetched<T> {
     Read(T),
     /// The server did not deliver it.
     Unfetched(anyhow::Error),
-    /// It is none that opencode-backup wrote under this name.
+    /// The object is not one that opencode-backup wrote under this name.
     Damaged(anyhow::Error),
 }
 
@@ -289,7 +289,7 @@ fn marks(answer: &Answer) -> BTreeMap<Timestamp, BTreeSet<Mark>> {
     marks
 }
 
-/// Merges, newest first. Without an answer of the bucket nothing is known of what it holds.
+/// Merges both lists, newest first. Without a remote list, the remote state is unknown.
 pub(crate) fn merge(
     local: &BTreeMap<Timestamp, String>,
     remote: Option<&Remote>,
@@ -315,10 +315,12 @@ pub(crate) fn merge(
                 age: Some(now.unix().saturating_sub(timestamp.unix())),
                 local: local.get(&timestamp).cloned(),
                 remote: asked.then_some(marks.is_some()),
-                state: match () {
-                    () if !asked || remote.unread.contains(&timestamp) => State::Unknown,
-                    () if remote.damaged.contains(&timestamp) => State::Incomplete,
-                    () => state(marks, summary),
+                state: if !asked || remote.unread.contains(&timestamp) {
+                    State::Unknown
+                } else if remote.damaged.contains(&timestamp) {
+                    State::Incomplete
+                } else {
+                    state(marks, summary)
                 },
                 unread: summary.is_none()
                     && marks.is_some_and(|marks| marks.iter().any(|mark| !mark.is_started()))

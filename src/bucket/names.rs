@@ -6,11 +6,11 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use crate::config::{DatasetName, Prefix};
 use crate::timestamp::Timestamp;
 
-/// What a name below `manifests/` says.
+/// The kind of an object below `manifests/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Mark {
-    /// `<timestamp>.<nonce>.started.json`: a run began; gone when all is well. Two runs of one second leave two of
-    /// them. Without a nonce it names what a deletion is about to take away.
+    /// `<timestamp>.<nonce>.started.json`: a run began. It is deleted when the backup is complete. Two runs of one
+    /// second have two marks. Without a nonce: a deletion began; the mark names what is deleted.
     Started(Option<Nonce>),
     /// `<timestamp>.partial.json`: some datasets are safely stored.
     Partial,
@@ -28,7 +28,7 @@ impl Mark {
         }
     }
 
-    /// Reads a name below `manifests/`; `None` where it is nobody's we know.
+    /// Reads a name below `manifests/`; `None` if the name is not one of ours.
     pub(crate) fn parse(name: &str) -> Option<(Timestamp, Self)> {
         let name = name.strip_suffix(".json")?;
         let (timestamp, mark) = if let Some(begun) = name.strip_suffix(".started") {
@@ -48,7 +48,7 @@ impl Mark {
         format!("{}{}", folder(prefix), self.name(timestamp))
     }
 
-    /// Whether it tells only that a run began.
+    /// Whether this is a started mark.
     pub(crate) fn is_started(&self) -> bool {
         matches!(self, Self::Started(_))
     }

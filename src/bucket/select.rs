@@ -1,4 +1,4 @@
-//! Which backup is meant: `latest`, or a timestamp.
+//! Selects a backup: `latest`, or a timestamp.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::step::{Label, Step};
 use crate::timestamp::{NotATimestamp, Timestamp};
 use crate::tools::rclone::Rclone;
 
-/// What was asked for.
+/// The backup on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Selector {
     /// The newest complete one that is not from the future.
@@ -41,7 +41,7 @@ pub(crate) struct SelectedBackup {
 }
 
 impl SelectedBackup {
-    /// Finds it among the bucket's marks.
+    /// Finds the backup among the bucket's marks.
     ///
     /// # Errors
     /// Where it is not there, or is no backup.
@@ -69,7 +69,7 @@ impl SelectedBackup {
         }
     }
 
-    /// Asks the bucket, and finds it.
+    /// Lists the bucket and finds the backup.
     ///
     /// # Errors
     /// Where the bucket cannot be asked, or it is not there.

@@ -35,16 +35,17 @@ pub(crate) struct Schema {
 impl Schema {
     pub(crate) const CURRENT: Self = Self { major: 1, minor: 0 };
 
-    /// Reads it, and refuses another major version: it means something else.
+    /// Reads the version; another major version is refused.
     pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let schema = Self::deserialize(deserializer)?;
         let readable = Self::CURRENT.major;
-        match schema.major == readable {
-            true => Ok(schema),
-            false => Err(D::Error::custom(format_args!(
+        if schema.major == readable {
+            Ok(schema)
+        } else {
+            Err(D::Error::custom(format_args!(
                 "it has format {}, and this version reads format {readable}: use a newer opencode-backup",
                 schema.major
-            ))),
+            )))
         }
     }
 }
@@ -118,9 +119,10 @@ pub(crate) struct Summary {
 impl Summary {
     /// Its name below `manifests/`.
     pub(crate) fn name(&self) -> String {
-        let mark = match self.complete {
-            true => Mark::Complete,
-            false => Mark::Partial,
+        let mark = if self.complete {
+            Mark::Complete
+        } else {
+            Mark::Partial
         };
         mark.name(self.head.timestamp)
     }
@@ -279,7 +281,7 @@ pub(crate) fn bounded(mut text: String) -> String {
 
 /// Reads one object.
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
-    // First of all, since another major version may have nothing else in common.
+    // The version first: another major version may differ in everything else.
     #[derive(Deserialize)]
     struct Version {
         #[serde(rename = "schema", deserialize_with = "Schema::read")]
@@ -290,7 +292,7 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     object.context("this is no manifest that can be read")
 }
 
-/// Reads objects that stand one behind the other.
+/// Reads concatenated objects.
 pub(crate) fn parse_all<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>> {
     let all = serde_json::Deserializer::from_slice(text).into_iter();
     all.map(|one| one.context("reading a manifest")).collect()
@@ -332,12 +334,13 @@ impl Bounded {
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    match text.len() <= LONGEST {
-        true => Ok(text),
-        false => Err(D::Error::custom(format_args!(
+    if text.len() <= LONGEST {
+        Ok(text)
+    } else {
+        Err(D::Error::custom(format_args!(
             "a text of {} bytes, and {LONGEST} are allowed",
             text.len()
-        ))),
+        )))
     }
 }
 

@@ -28,12 +28,13 @@ pub(super) fn check(host: &Host, args: &Args, now: Timestamp) -> Result<Exit, Fa
     host.interrupt.check()?;
     let is_unmet = checks.iter().any(|check| check.state == State::Unmet);
     let exit = if is_unmet { Exit::Unmet } else { Exit::Done };
-    match args.json.json {
-        true => print_json(
+    if args.json.json {
+        print_json(
             exit,
             &serde_json::json!({ "ready": !is_unmet, "checks": checks }),
-        ),
-        false => print(exit, &table(&checks)),
+        )
+    } else {
+        print(exit, &table(&checks))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `drill`: a restore into a scratch directory, and each dataset's own check command on what came back.
+//! `drill`: restores into a scratch directory and runs each dataset's check command on the result.
 //!
 //! The program knows nothing of Redis here: the command's exit code decides.
 
@@ -79,19 +79,22 @@ pub(super) fn drill(host: &Host, args: &Drill, now: Timestamp) -> Result<Exit, F
         RestoreError::Other(_) => ended(&error).or_interrupted(&host.interrupt, removed),
     })?;
     let is_failed = |result: &Drilled| result.outcome == DrillOutcome::Failed;
-    if let (Err(error), false) = (host.interrupt.check(), results.iter().any(is_failed)) {
+    let has_failed = results.iter().any(is_failed);
+    if let (Err(error), false) = (host.interrupt.check(), has_failed) {
         return Err(Failure::from(error).or_interrupted(&host.interrupt, removed));
     }
-    let exit = match results.iter().any(is_failed) {
-        true => Exit::Difference,
-        false => Exit::Done,
+    let exit = if has_failed {
+        Exit::Difference
+    } else {
+        Exit::Done
     };
-    match args.json.json {
-        true => print_json(
+    if args.json.json {
+        print_json(
             exit,
             &serde_json::json!({ "timestamp": timestamp, "datasets": results }),
-        ),
-        false => print(exit, &table(timestamp, &results)),
+        )
+    } else {
+        print(exit, &table(timestamp, &results))
     }
 }
 

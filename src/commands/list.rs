@@ -58,9 +58,10 @@ fn remote(host: &Host, args: &List) -> Result<(Remote, Vec<Row>), Failure> {
     let rclone = preflight::rclone(host).map_err(|checks| unmet(&checks))?;
     let newest = if args.all { usize::MAX } else { NEWEST };
     let asked = Remote::ask(&rclone, &host.config, newest).and_then(|remote| {
-        let foreign = match args.all {
-            true => remote.foreign(&rclone, &host.config)?,
-            false => Vec::new(),
+        let foreign = if args.all {
+            remote.foreign(&rclone, &host.config)?
+        } else {
+            Vec::new()
         };
         Ok((remote, foreign))
     });
@@ -71,12 +72,12 @@ fn remote(host: &Host, args: &List) -> Result<(Remote, Vec<Row>), Failure> {
     })
 }
 
-/// Snapshots by timestamp, with whose they are, as far as we may know.
+/// Snapshots by timestamp, with their ownership if Btrfs can be read.
 fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, Failure> {
     let dir = host.config.snapshot_dir.display();
     let named = match snapshots::named(&host.config) {
         Ok(named) => named,
-        // On another machine there are none, and the bucket's backups are all the same worth listing.
+        // On another machine there is no snapshot directory; the bucket is listed anyway.
         Err(problem) if problem.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(problem) => {
             let what = format!("{dir} cannot be read: {problem}");
@@ -99,12 +100,13 @@ fn local(host: &Host) -> Result<BTreeMap<Timestamp, String>, Failure> {
             .map(|candidate| (candidate.timestamp, candidate.ownership.to_string()))
             .collect()),
         Some(Err(problem)) => {
-            match host.config.subvolume.exists() {
-                true => info!("whose the snapshots are cannot be told: {problem:#}"),
-                false => info!(
+            if host.config.subvolume.exists() {
+                info!("whose the snapshots are cannot be told: {problem:#}")
+            } else {
+                info!(
                     "{} is not there, so whose the snapshots are cannot be told; what the bucket holds is listed all the same",
                     host.config.subvolume.display()
-                ),
+                )
             }
             Ok(unknown())
         }

@@ -155,8 +155,8 @@ fn print_failure(failure: &Failure) {
     }
 }
 
-/// Prints the answer of a command that ends with this exit code. A reader that closed the pipe is no failure; an answer
-/// that could not be written is one, unless the command has failed already.
+/// Prints a command's output. A closed pipe is no failure. If the output cannot be written, the command fails, unless
+/// it has failed already.
 fn print(exit: Exit, text: &str) -> Result<Exit, Failure> {
     print_bytes(exit, format!("{text}\n").as_bytes())
 }

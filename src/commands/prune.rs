@@ -47,17 +47,19 @@ pub(super) fn prune(host: &Host, args: &Args, now: Timestamp) -> Result<Exit, Fa
         }
         (_, false) => Exit::Retention,
     };
-    match args.json.json {
-        true => print_json(exit, &pruned)?,
-        false => print(exit, &table(&pruned, args.dry_run))?,
+    if args.json.json {
+        print_json(exit, &pruned)?
+    } else {
+        print(exit, &table(&pruned, args.dry_run))?
     };
-    match failures.is_empty() {
-        true => Ok(exit),
-        false => Err(Failure {
+    if failures.is_empty() {
+        Ok(exit)
+    } else {
+        Err(Failure {
             exit,
             step: Some(Step::Retention),
             messages: failures,
-        }),
+        })
     }
 }
 
@@ -98,8 +100,9 @@ fn table(pruned: &Pruned, dry_run: bool) -> String {
     let snapshots = pruned.snapshots.rows.iter().map(|one| row("here", one));
     let backups = pruned.bucket.rows.iter().map(|one| row("bucket", one));
     let lines: Vec<String> = snapshots.chain(backups).collect();
-    match lines.is_empty() {
-        true => "nothing to prune".to_owned(),
-        false => lines.join("\n"),
+    if lines.is_empty() {
+        "nothing to prune".to_owned()
+    } else {
+        lines.join("\n")
     }
 }

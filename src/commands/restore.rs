@@ -73,9 +73,8 @@ fn from_snapshot(host: &Host, args: &Restore, now: Timestamp) -> Result<Exit, Fa
     carry_out(host, None, args, timestamp, &parts, &destination)
 }
 
-/// The newest that is ours, or the one that was named; one from the future counts for nothing. What bears such a name
-/// and is none of our snapshots (a directory, a link, somebody's writable copy) is refused; where Btrfs cannot be asked,
-/// as far as that shows.
+/// The newest snapshot that is ours, or the named one. Snapshots from the future are ignored. An entry that is not ours
+/// is refused; without Btrfs, only its type is checked.
 fn which_snapshot(host: &Host, which: Selector, now: Timestamp) -> anyhow::Result<Timestamp> {
     let asked = preflight::btrfs(host).and_then(|btrfs| {
         let subvolume = btrfs
@@ -182,9 +181,10 @@ fn ended(host: &Host, error: &RestoreError, destination: &Destination) -> Failur
             ),
         ),
         RestoreError::Other(problem) => {
-            let nothing = match destination.is_half_placed() {
-                true => "it was not put in place",
-                false => "nothing was put in place",
+            let nothing = if destination.is_half_placed() {
+                "it was not put in place"
+            } else {
+                "nothing was put in place"
             };
             Failure::new(
                 Exit::Unexpected,

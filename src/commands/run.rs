@@ -34,13 +34,14 @@ pub(super) fn run(host: &Host, args: &Run, timestamp: Timestamp) -> Result<Exit,
 fn dry_run(host: &Host, args: &Run, ready: &Ready, timestamp: Timestamp) -> Result<Exit, Failure> {
     let plan = plan::make(host, ready, timestamp);
     host.interrupt.check()?;
-    match args.json.json {
-        true => print_json(Exit::Done, &plan),
-        false => print(Exit::Done, plan.to_string().trim_end()),
+    if args.json.json {
+        print_json(Exit::Done, &plan)
+    } else {
+        print(Exit::Done, plan.to_string().trim_end())
     }
 }
 
-/// The warnings of preflight belong into the verdict, too. The free space is reported there anyway, as it is then.
+/// Preflight warnings for the verdict. Free space is left out: the verdict reports the value at the end.
 fn warning(check: &Check) -> Option<String> {
     let remedy = check
         .remedy
@@ -68,8 +69,9 @@ fn end(
         report.save(&host.config.report);
     }
     let exit = exit_code(outcome);
-    match args.json.json {
-        true => print_json(exit, &report),
-        false => Ok(exit),
+    if args.json.json {
+        print_json(exit, &report)
+    } else {
+        Ok(exit)
     }
 }

@@ -1,6 +1,6 @@
-//! `status`: how the backups stand, as a monitoring plug-in says it.
+//! `status`: the state of the backups, as a monitoring plug-in prints it.
 //!
-//! From the bucket and not from memory: a host that believes in its backups and is wrong is the case that counts.
+//! The state is read from the bucket, not from the local state file: a wrong local state is the case that matters.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -32,7 +32,7 @@ pub(super) enum Level {
     Ok = 0,
     Warning = 1,
     Critical = 2,
-    /// It cannot be told.
+    /// The state is not known.
     Unknown = 3,
 }
 
@@ -69,9 +69,10 @@ struct Status {
 /// Prints one line; the exit code is that of a monitoring plug-in.
 pub(super) fn status(host: &Host, args: &Args, now: Timestamp) -> Result<u8, Failure> {
     let status = look(host, args, now);
-    match args.json.json {
-        true => print_json(Exit::Done, &status)?,
-        false => print(Exit::Done, &line(&status, args))?,
+    if args.json.json {
+        print_json(Exit::Done, &status)?
+    } else {
+        print(Exit::Done, &line(&status, args))?
     };
     Ok(status.state as u8)
 }
@@ -94,7 +95,7 @@ fn look(host: &Host, args: &Args, now: Timestamp) -> Status {
 
 impl Status {
     fn say(&mut self, level: Level, text: String) {
-        // Critical is worse than not knowing: it is known.
+        // A known failure is worse than an unknown state.
         let rank = |level: Level| match level {
             Level::Ok => 0,
             Level::Warning => 1,
@@ -152,7 +153,8 @@ impl Status {
         }
     }
 
-    /// Manifests newer than the newest backup that could not be read. Returns whether one may be ours, and complete.
+    /// Reports newer manifests that could not be read. Returns whether one of them may be a complete backup of this
+    /// host.
     fn unread(
         &mut self,
         remote: &Remote,
@@ -161,9 +163,10 @@ impl Status {
         now: Timestamp,
     ) -> bool {
         let since = (Bound::Excluded(newest), Bound::Included(now));
-        let since_ours = match is_ours {
-            true => since,
-            false => (Bound::Unbounded, Bound::Included(now)),
+        let since_ours = if is_ours {
+            since
+        } else {
+            (Bound::Unbounded, Bound::Included(now))
         };
         let unread = remote.unread.range(since_ours).next_back();
         if let Some(unread) = unread {
@@ -199,10 +202,11 @@ impl Status {
             self.say(Level::Critical, "it holds no dataset".to_owned());
         }
         if summary.head.host != host.name {
-            // A host that makes backups has none that is young enough; one that makes none may ask, too.
-            let level = match host.config.report.state_file.exists() && !is_any_unread {
-                true => Level::Critical,
-                false => Level::Warning,
+            // A host with a state file makes backups itself, so a missing one is critical.
+            let level = if host.config.report.state_file.exists() && !is_any_unread {
+                Level::Critical
+            } else {
+                Level::Warning
             };
             let text = format!(
                 "it is of the host {}, and none of the newest is of {}",
@@ -234,7 +238,7 @@ impl Status {
         let label = Label::new(Step::Report);
         let (level, what) = match fetch(rclone, &label, &folder, &name, Summary::name) {
             Fetched::Read(summary) => return Some(summary),
-            // A server that does not answer just now says nothing of the backup.
+            // An unreachable server is no evidence about the backup.
             Fetched::Unfetched(error) => {
                 let what = format!("{folder}{name} could not be fetched: {error:#}");
                 (Level::Unknown, what)
@@ -248,7 +252,7 @@ impl Status {
         None
     }
 
-    /// What this host knows beside; where it may not look, it says nothing of it.
+    /// Local facts: last run, free space, snapshots. What cannot be read is left out.
     fn here(&mut self, host: &Host) {
         if let Ok(text) = small_file::read(&host.config.report.state_file, LARGEST_STATE) {
             match serde_json::from_slice::<Last>(&text) {
@@ -359,8 +363,9 @@ fn line(status: &Status, args: &Args) -> String {
     }
     // One line, whatever a manifest says.
     let text = shown(status.messages.join("; ").as_bytes()).replace('|', "/");
-    match perf.is_empty() {
-        true => format!("{}: {text}", status.state.word()),
-        false => format!("{}: {text} | {}", status.state.word(), perf.join(" ")),
+    if perf.is_empty() {
+        format!("{}: {text}", status.state.word())
+    } else {
+        format!("{}: {text} | {}", status.state.word(), perf.join(" "))
     }
 }

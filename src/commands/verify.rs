@@ -66,13 +66,14 @@ pub(super) fn verify(host: &Host, args: &Verify, now: Timestamp) -> Result<Exit,
         let lines: Vec<String> = verdicts.iter().map(Verdict::to_string).collect();
         print(exit, &lines.join("\n"))?;
     }
-    match failed.is_empty() {
-        true => Ok(exit),
-        false => Err(Failure {
+    if failed.is_empty() {
+        Ok(exit)
+    } else {
+        Err(Failure {
             exit,
             step: Some(Step::Verify),
             messages: failed,
-        }),
+        })
     }
 }
 
@@ -140,9 +141,10 @@ fn one(
     for dataset in backup.datasets {
         let label = Label::of(Step::Verify, &dataset.name);
         let mut listing = Listing::of(&dataset.tree);
-        match args.download {
-            true => listing.download(rclone, label, &dataset.prefix)?,
-            false => listing.ask(rclone, label, &dataset.prefix)?,
+        if args.download {
+            listing.download(rclone, label, &dataset.prefix)?
+        } else {
+            listing.ask(rclone, label, &dataset.prefix)?
         }
         let differences = listing.differences(&dataset.tree);
         let (files, bytes) = dataset.tree.totals();

@@ -74,7 +74,7 @@ fn check(text: &str) -> Result<(), Refusal> {
     }
 }
 
-/// A name that rclone could have; anything else is not repeated, it may be a key.
+/// A name that rclone could have; anything else is not printed: it may be a key.
 fn shown(name: &str) -> &str {
     let plain = name.len() <= 60
         && name.strip_prefix("--").is_some_and(|rest| !rest.is_empty())

@@ -50,7 +50,7 @@ pub(crate) struct Config {
     /// The file with the credentials, used where the environment has none.
     #[serde(deserialize_with = "rules::absolute")]
     pub env_file: PathBuf,
-    /// For all servers together.
+    /// For all servers together. Not used yet.
     pub save_timeout: Span,
     /// All configured datasets, the disabled ones too; see [`Config::enabled`].
     pub datasets: BTreeMap<DatasetName, Dataset>,
@@ -82,13 +82,13 @@ pub(crate) struct Dataset {
     /// Older data is a warning; `None` (`"off"`): never.
     #[serde(default = "a_day", with = "rules::off")]
     pub max_data_age: Option<Span>,
-    /// A greater decrease of the bytes is an error; `None` (`"off"`): none is.
+    /// A greater decrease of the bytes is an error; `None` (`"off"`): none is. Not used yet.
     #[serde(default = "half", with = "rules::off")]
     pub max_shrink: Option<ShrinkLimit>,
-    /// The server that saves into this directory.
+    /// The server that saves into this directory. Not used yet.
     #[serde(default)]
     pub server: Option<Server>,
-    /// The environment variable with the server's password.
+    /// The environment variable with the server's password. Not used yet.
     #[serde(default, deserialize_with = "rules::variable")]
     pub server_password_variable: Option<String>,
     /// The command that checks a restored copy, `{dir}` standing for its directory; empty: none.
@@ -189,7 +189,7 @@ pub(crate) struct Drill {
     pub timeout: Span,
 }
 
-/// How `restore --in-place` stops and starts what uses the data.
+/// How `restore --in-place` stops and starts what uses the data. Not used yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Restore {

@@ -35,7 +35,7 @@ impl Config {
     }
 }
 
-/// Reads again without the refused key until nothing is refused, so that one reading shows the problems of all tables.
+/// Removes each refused key and reads again, so that one run reports the problems of all tables.
 fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
     let (defaults, file) = (table(DEFAULTS, problems)?, table(text, problems)?);
     let mut sound = file.clone();
@@ -44,7 +44,7 @@ fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
         merge(&mut merged, sound.clone());
         let error = match Config::deserialize(Deserializer::from(Spanned::new(0..0, merged))) {
             Ok(config) => {
-                // What stands in for a refused key is not compared.
+                // Rules between keys are checked only if every key was accepted.
                 if problems.is_empty() {
                     let clashes = places::clashes(&config).into_iter();
                     problems.extend(clashes.map(|clash| clashing(text, &file, &clash)));
@@ -138,7 +138,7 @@ fn descend(table: &DeTable<'_>, offset: usize, found: &mut Found) -> bool {
     false
 }
 
-/// Removes what was refused. Of a dataset everything: without its path it would be refused once more.
+/// Removes a refused key. A dataset is removed as a whole: without its path it would be refused again.
 fn remove(table: &mut DeTable<'_>, steps: &[String]) -> bool {
     let [first, rest @ ..] = steps else {
         return false;

@@ -80,7 +80,7 @@ fn directories(
     }
 }
 
-/// The files that are read or written are different ones: a state file over the credentials would destroy them.
+/// Two keys must not name the same file: a state file would overwrite the credentials.
 fn files(config: &Config, found: &mut Vec<Clash>) {
     let files = [
         ("env_file", Some(&config.env_file)),

@@ -125,7 +125,7 @@ pub(super) fn provider<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::
     Err(D::Error::custom(what))
 }
 
-/// The name of an environment variable. What is refused is not repeated: it may be the password itself.
+/// The name of an environment variable. A refused value is not printed: it may be the password itself.
 pub(super) fn variable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(from)?;
     let word = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';

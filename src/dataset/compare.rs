@@ -1,4 +1,4 @@
-//! What the bucket holds against what a tree says: names, sizes, MD5s.
+//! Compares the bucket's objects with a tree: names, sizes, MD5s.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,16 +14,13 @@ use crate::tools::rclone::args;
 use crate::tools::rclone::tuning::Files;
 use crate::tools::rclone::{Object, Rclone, names, parse_md5};
 
-/// From so many objects on that went in parts, they are asked about at once: each question takes a round trip, and at
-/// once they take two, since each has a connection to make.
+/// From this many multipart objects on, their MD5s are requested concurrently. lsjson requests them one after the
+/// other, a round trip each.
 const SEVERAL: u64 = 3;
 /// How many differences a sentence names.
 const LISTED: usize = 5;
 
-/// The commands that ask, where so many files go in parts: for a plan.
-///
-/// # Errors
-/// Where one cannot be written.
+/// The commands that list a prefix, for a plan.
 pub(crate) fn commands(program: &Path, remote: &Remote, prefix: &str, large: u64) -> Vec<Command> {
     let several = large >= SEVERAL || any_may_go_in_parts(remote);
     let mut commands = vec![args::list_below(program, remote, prefix, !several)];
@@ -44,11 +41,11 @@ fn any_may_go_in_parts(remote: &Remote) -> bool {
 pub(crate) struct Listing {
     /// By name as it is listed: where in the tree, and the size.
     expected: HashMap<String, (usize, u64)>,
-    /// What the server says of each, by its place in the tree.
+    /// The MD5 that the server reports, by its place in the tree.
     theirs: Vec<Option<[u8; 16]>>,
-    /// Those that rclone does not find by the names that it lists: how they are listed, their paths and sizes.
+    /// Files that rclone cannot address by their listed names: listed name, path, size.
     odd: Vec<(String, Vec<u8>, u64)>,
-    /// How it is known.
+    /// How the MD5 was obtained, for messages.
     by: &'static str,
     differences: Vec<String>,
 }
@@ -106,8 +103,8 @@ impl Listing {
             return self.ask_one_by_one(rclone, &label, prefix);
         }
         let without: HashSet<String> = odd.iter().map(|(name, ..)| name.clone()).collect();
-        // The listing has no MD5 of what went in parts: each has to be asked for, many at once. Not before it is known
-        // that there is none: asked about an object, the server says what its uploader said, where it may know better.
+        // The listing has no MD5 of multipart objects: request those concurrently. They are requested before it is
+        // known whether there are any, because a HEAD returns the uploader's MD5.
         let (listed, kept) = thread::scope(|scope| {
             let kept = spawn(scope, || {
                 let mut kept = apart;
@@ -126,7 +123,7 @@ impl Listing {
         let (listed, kept) = (listed?, kept?);
         for object in listed {
             let (name, md5) = (&object.path, kept.get(&object.path).copied());
-            // Of these `lsjson` alone can be asked, which goes on where it is refused.
+            // Only `lsjson` can read these names, and it continues after a refused request.
             let whole =
                 self.expected.get(name).map(|(_, size)| *size) == u64::try_from(object.size).ok();
             anyhow::ensure!(
@@ -139,8 +136,8 @@ impl Listing {
         Ok(())
     }
 
-    /// Asks with the listing, which goes on to ask about each that went in parts. Where such a question is refused it goes
-    /// on, too, and the object has no MD5; whether it has none is then asked in a way that fails.
+    /// Lists with MD5s. `lsjson` continues after a refused request, and the object then has no MD5. Those objects are
+    /// requested again with a command that fails.
     fn ask_one_by_one(
         &mut self,
         rclone: &Rclone,
@@ -168,7 +165,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Downloads every byte and hashes it here: what the server says of its objects counts for nothing.
+    /// Downloads every byte and computes the MD5 locally: the server's MD5s are not used.
     ///
     /// # Errors
     /// Where it cannot be asked.
@@ -187,7 +184,7 @@ impl Listing {
         if odd.is_empty() {
             return Ok(());
         }
-        // Which of them are there, and how large, is what a listing says; none of them reads like an empty one.
+        // The listing shows which of them exist and their sizes; a missing object reads like an empty one.
         let mut there: HashMap<String, i64> = HashMap::new();
         rclone.list_below(label.clone(), prefix, false, &mut |object| {
             there.insert(object.path, object.size);
@@ -267,9 +264,10 @@ impl Listing {
     /// Fails where there is a difference.
     pub(crate) fn compare(self, tree: &Tree) -> Result<(), Difference> {
         let found = self.differences(tree);
-        match found.is_empty() {
-            true => Ok(()),
-            false => Err(Difference(found)),
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(Difference(found))
         }
     }
 }

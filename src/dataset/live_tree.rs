@@ -40,7 +40,7 @@ pub(crate) fn examine(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Liv
             problems.push(problem);
             break;
         }
-        // A link leads out of the subvolume; the snapshot has it too, and that is where it is refused.
+        // A link leaves the subvolume; the scan of the snapshot refuses it.
         if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
             return Live::default();
         }
@@ -68,7 +68,7 @@ pub(crate) fn examine(subvolume: &Path, mounts: &[PathBuf], below: &Path) -> Liv
 }
 
 fn walk(directory: &Path, device: u64, seen: &mut BTreeSet<PathBuf>, problems: &mut Problems) {
-    // What vanishes while we examine was not in the snapshot's way.
+    // A directory that disappears meanwhile is no problem of the snapshot.
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
@@ -136,7 +136,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What is said of a nested subvolume, wherever it shows.
+/// The message for a nested subvolume.
 pub(crate) fn nested(path: &Path) -> String {
     format!(
         "{} is a subvolume of its own in the live tree, and an empty directory in the snapshot: snapshots do not \

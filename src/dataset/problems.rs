@@ -12,9 +12,10 @@ pub(super) struct Problems {
 
 impl Problems {
     pub(super) fn push(&mut self, problem: String) {
-        match self.list.len() < LISTED {
-            true => self.list.push(problem),
-            false => self.more += 1,
+        if self.list.len() < LISTED {
+            self.list.push(problem)
+        } else {
+            self.more += 1
         }
     }
 

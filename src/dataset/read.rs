@@ -1,4 +1,4 @@
-//! One read of every file, beside the upload: its MD5 for the manifest, and whether a Redis would load it.
+//! Reads every file once, beside the upload: computes its MD5 and inspects Redis files.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -25,7 +25,7 @@ use crate::ui::shown;
 /// Large enough that the checksum loops dominate, small enough to stay in a core's cache.
 const BUFFER: usize = 256 * 1024;
 
-/// With so many a disk is busy, and each has a buffer.
+/// Eight readers saturate a disk; each has a buffer.
 const MOST_WORKERS: usize = 8;
 
 /// What the files' contents showed.
@@ -33,7 +33,7 @@ const MOST_WORKERS: usize = 8;
 pub(crate) struct Contents {
     /// Why the dataset is not whole.
     pub problems: Vec<String>,
-    /// What is worth saying.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// When the server last saved.
     pub data_time: Option<Timestamp>,
@@ -47,7 +47,7 @@ pub(crate) struct Reader<'a> {
     /// The run's time; the data's age is judged by it.
     pub now: Timestamp,
     pub interrupt: &'a Interrupt,
-    /// Set where nobody needs the result any more, since the upload has failed.
+    /// Set when the upload has failed: the result is not needed any more.
     pub abandoned: &'a AtomicBool,
 }
 
@@ -106,8 +106,8 @@ impl Reader<'_> {
         let workers = workers.min(MOST_WORKERS).clamp(1, files.len().max(1));
         let next = AtomicUsize::new(0);
         let work = || {
-            // rclone reads a large file for its MD5, too, before it sends the first byte of it: 2 GiB over 150 ms took
-            // 1.04 times as long when we read beside it as equals.
+            // rclone also reads a large file for its MD5 before it sends the first byte. With equal priority, 2 GiB
+            // over 150 ms took 1.04 times as long.
             give_way();
             let (mut buffer, mut done) = (vec![0; BUFFER], Vec::new());
             loop {
@@ -175,8 +175,8 @@ fn bounded(mut list: Vec<String>) -> Vec<String> {
     problems.finish()
 }
 
-/// When this file says that the data was saved: an RDB's own word, an AOF's last write; in a dataset of
-/// plain files, any file's.
+/// When this file says that the data was saved: the time in the RDB, an AOF's last write; in a dataset of plain files,
+/// any file's.
 fn saved_at(format: Format, role: Role, finding: &Finding, mtime: i64) -> Option<i64> {
     match (format, role) {
         (Format::Files, _) => Some(mtime),

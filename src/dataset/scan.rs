@@ -112,9 +112,10 @@ fn inspect(
         found.roles = vec![Role::Plain; found.tree.files().count()];
     }
     owners(&mut found.tree);
-    match problems.is_empty() {
-        true => Ok(found),
-        false => Err(ScanError(problems)),
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(ScanError(problems))
     }
 }
 
@@ -245,10 +246,12 @@ impl Walk {
                     .push(format!("{} cannot be read: {error}", path.display())),
             };
         }
-        let why = match () {
-            () if kind.is_socket() => "a socket",
-            () if kind.is_fifo() => "a named pipe",
-            () => "a device",
+        let why = if kind.is_socket() {
+            "a socket"
+        } else if kind.is_fifo() {
+            "a named pipe"
+        } else {
+            "a device"
         };
         self.leave_out(&below, why);
     }

@@ -1,7 +1,6 @@
 //! Everything that has to hold before a run touches anything: found all at once, each with its remedy.
 //!
-//! What only the bucket can tell is not asked here: a run whose bucket is out of reach still takes its
-//! snapshot, which is worth having.
+//! The bucket is not read here: if it is unreachable, the run still takes its snapshot.
 
 mod file_system;
 mod reach;
@@ -26,7 +25,7 @@ use crate::tools::{NotFound, export};
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Ok,
-    /// The run goes on, but somebody should look.
+    /// The run continues; the operator should look at it.
     Warning,
     /// The run does not start.
     Unmet,
@@ -34,9 +33,9 @@ pub(crate) enum State {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// What is asked for.
+    /// The prerequisite.
     pub what: String,
-    /// Whether it is so.
+    /// Whether it is met.
     pub state: State,
     pub found: String,
     /// What to do; absent where all is well.
@@ -58,7 +57,6 @@ impl Check {
         }
     }
 
-    /// It does not hold.
     pub(crate) fn unmet(
         what: impl Into<String>,
         found: impl Into<String>,
@@ -85,7 +83,7 @@ impl Check {
     }
 }
 
-/// What a run needs, had only by way of [`prepare`].
+/// What a run needs, made only by [`prepare`].
 pub(crate) struct Ready {
     pub btrfs: Btrfs,
     /// rclone and the remote.
@@ -94,8 +92,8 @@ pub(crate) struct Ready {
     pub export: Option<PathBuf>,
 }
 
-/// Examines every prerequisite; with all of them met, there is a [`Ready`]. `check` requests rclone's version always, other
-/// commands only where rclone has a configured value to check.
+/// Examines every prerequisite; with all of them met, there is a [`Ready`]. `check` requests rclone's version always,
+/// other commands only where rclone has a configured value to check.
 pub(crate) fn prepare(host: &Host, always_version: bool) -> (Vec<Check>, Option<Ready>) {
     let mut checks = Vec::new();
     let setpriv = setpriv(&mut checks, host);
@@ -201,7 +199,7 @@ pub(crate) fn btrfs(host: &Host) -> Option<Btrfs> {
     })
 }
 
-/// A timestamp that already has a snapshot. What the bucket holds of it, the run asks itself.
+/// A check that is unmet if this timestamp already has a snapshot. The run checks the bucket itself.
 pub(crate) fn taken_locally(host: &Host, timestamp: Timestamp) -> Option<Check> {
     let path = SnapshotName::of(&host.config.subvolume, timestamp).path(&host.config.snapshot_dir);
     path.symlink_metadata().is_ok().then(|| {
@@ -250,7 +248,7 @@ fn tool(
     }
 }
 
-/// With capabilities in hand, nothing is run or believed that somebody else could have written.
+/// With capabilities, only files that no other user can change are run or read.
 fn trusted(checks: &mut Vec<Check>, what: &str, path: &Path, host: &Host) -> bool {
     let shown = path.display().to_string();
     if host.capabilities.effective.is_empty() {
@@ -296,7 +294,7 @@ fn script(checks: &mut Vec<Check>, host: &Host) {
                     )
                 }));
             }
-            // Ours may be a user that cannot look there, while the export's unit can: the run will tell.
+            // This user may lack access where the export's unit has it: a warning only.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 checks.push(Check::warning(
                     "the export's script",
@@ -313,7 +311,7 @@ fn script(checks: &mut Vec<Check>, host: &Host) {
     }
 }
 
-/// Held so that our children get it: root's come with the user id, another user's must be ambient.
+/// Whether children inherit the capability: for root always, for another user only if it is ambient.
 fn has(host: &Host, capability: Capability) -> bool {
     let capabilities = host.capabilities;
     capabilities.effective.has(capability)

@@ -22,10 +22,12 @@ pub(super) fn closed(path: &Path) -> Option<String> {
     let ways: Vec<PathBuf> = real.ancestors().map(Path::to_owned).collect();
     ways.iter().rev().find_map(|way| {
         let metadata = way.metadata().ok()?;
-        let shift = match () {
-            () if metadata.uid() == user.as_raw() => 6,
-            () if groups.contains(&metadata.gid()) => 3,
-            () => 0,
+        let shift = if metadata.uid() == user.as_raw() {
+            6
+        } else if groups.contains(&metadata.gid()) {
+            3
+        } else {
+            0
         };
         let needed = if metadata.is_dir() { 0o1 } else { 0o4 };
         let open = (metadata.mode() >> shift) & needed != 0;

@@ -1,4 +1,4 @@
-//! What only rclone and the bucket can tell. A run asks for rclone's version alone, and only with flags of the operator.
+//! Checks that need rclone or the bucket. A run checks rclone's version, and only if the operator has configured flags.
 
 use chrono::DateTime;
 
@@ -158,8 +158,8 @@ fn deletable(host: &Host, rclone: &Rclone, key: &str) -> Check {
     }
 }
 
-/// On B2 a delete through S3 hides an object. The rule that ends hidden ones cannot be asked for through S3; but our
-/// probes show whether it works: it runs once a day.
+/// On B2 a delete through S3 hides an object. The lifecycle rule cannot be read through S3. B2 runs the rule once a
+/// day, so hidden old probes show that there is none.
 fn versions(found: anyhow::Result<Vec<String>>, now: Timestamp) -> Check {
     let what = "deleted objects go";
     let rule = "the bucket's lifecycle rule should be \"keep only the last version\" (daysFromHidingToDeleting = 1)";

@@ -1,4 +1,4 @@
-//! Who but root could change what stands at a path.
+//! Whether a user other than root could change the file at a path.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -145,9 +145,12 @@ impl<'r> Watch<'r> {
         let (sender, receiver) = sync_channel(256);
         if let Some(stdout) = self.child.stdout.take() {
             let sender = sender.clone();
-            thread::Builder::new().spawn(move || match raw_stdout {
-                true => pump_bytes(stdout, &sender),
-                false => pump_lines(stdout, Stream::Stdout, &sender),
+            thread::Builder::new().spawn(move || {
+                if raw_stdout {
+                    pump_bytes(stdout, &sender)
+                } else {
+                    pump_lines(stdout, Stream::Stdout, &sender)
+                }
             })?;
         }
         if let Some(stderr) = self.child.stderr.take() {

@@ -25,7 +25,7 @@ use crate::step::timer::StepDuration;
 use crate::timestamp::Timestamp;
 use crate::ui::logging::{self, VERDICT_ID};
 
-/// Ours have some KiB; what is cut here is none that we wrote.
+/// A state file has some KiB; a larger file is not one of ours.
 pub(crate) const LARGEST_STATE: u64 = 16 << 20;
 
 /// What the state file and `run --json` hold.
@@ -170,8 +170,8 @@ impl<'a> Report<'a> {
         );
     }
 
-    /// Writes the state file, and the metrics where they are wanted. That one cannot be written loses no backup: a
-    /// warning.
+    /// Writes the state file, and the metrics where they are wanted. A write error is a warning: the backup is not
+    /// affected.
     pub(crate) fn save(&self, config: &crate::config::Report) {
         save_state(&config.state_file, self);
         if let Some(textfile) = &config.textfile {
@@ -225,8 +225,7 @@ impl Last {
     }
 }
 
-/// A configuration that cannot be read: which state file it names cannot be known, so the usual one is written
-/// where its folder is there.
+/// The configuration cannot be read, so its state file is unknown. The default one is written if its folder exists.
 pub(crate) fn announce_refused(timestamp: Timestamp, text: &str) {
     let verdict = format!(
         "no backup was made (exit code {}: {}): {text}",

@@ -148,7 +148,7 @@ fn story(outcome: &Outcome) -> Vec<String> {
     parts
 }
 
-/// The reasons that were given: a bucket that cannot be asked fails everything, and one sentence of why is enough.
+/// Reasons already printed: one unreachable bucket fails every step, and the reason is printed once.
 #[derive(Default)]
 struct Told<'a>(Vec<&'a StepError>);
 
@@ -162,7 +162,7 @@ impl<'a> Told<'a> {
     }
 }
 
-/// What somebody should look at, though it failed nothing.
+/// Warnings: the backup did not fail.
 pub(super) fn warnings(outcome: &Outcome) -> Vec<String> {
     let mut warnings = outcome.warnings.clone();
     for dataset in &outcome.datasets {

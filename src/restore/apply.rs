@@ -205,15 +205,16 @@ fn own(path: &Path, node: &Node, unowned: &mut Unowned) -> Result<()> {
     let mut mode = node.mode;
     // To the kernel this number means "leave it", and it would be ours.
     let nobody = node.uid == u32::MAX || node.gid == u32::MAX;
-    let owned = match nobody {
-        true => Err(Errno::EINVAL),
-        false => fchownat(
+    let owned = if nobody {
+        Err(Errno::EINVAL)
+    } else {
+        fchownat(
             AT_FDCWD,
             path,
             Some(uid),
             Some(gid),
             AtFlags::AT_SYMLINK_NOFOLLOW,
-        ),
+        )
     };
     match owned {
         Ok(()) => {}

@@ -90,12 +90,13 @@ fn settle(
         return Err(error.into());
     }
     let differences = check(host, part, stage)?;
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(RestoreError::Difference(format!(
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(RestoreError::Difference(format!(
             "{name}: {}",
             differences.join("; ")
-        ))),
+        )))
     }
 }
 

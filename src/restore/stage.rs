@@ -102,10 +102,11 @@ impl Destination {
     /// How much there is, and how much it takes.
     pub(crate) fn check_room(&self, bytes: u64) -> Result<()> {
         let at = self.stage.parent().unwrap_or(Path::new("/"));
-        let there = match self.is_half_placed() {
+        let there = if self.is_half_placed() {
             // The stage is in it.
-            true => used(&self.path),
-            false => used(&self.stage),
+            used(&self.path)
+        } else {
+            used(&self.stage)
         };
         let needed = bytes.saturating_sub(there);
         match Space::of(at) {

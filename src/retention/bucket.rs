@@ -61,7 +61,7 @@ impl<'a> Backups<'a> {
             rclone,
             known: BTreeMap::new(),
         };
-        // Where everything is young, everything is kept: there is nothing to read.
+        // If all backups are young, all are kept and none has to be read.
         let oldest = remote.marks.keys().next();
         if oldest.is_some_and(|oldest| !policy.is_young(*oldest, now)) {
             let wanted = remote.marks.iter().map(|(at, marks)| (*at, marks));
@@ -79,7 +79,7 @@ impl<'a> Backups<'a> {
         Ok((this, rows))
     }
 
-    /// By the host's name. A backup that was not read is young: its owner decides nothing.
+    /// Decides by the host's name. A backup that was not read is young and kept anyway.
     fn ownership(&self, timestamp: Timestamp) -> Ownership {
         match self.known.get(&timestamp).map(|known| &known.host) {
             None => Ownership::Ours,
@@ -119,12 +119,12 @@ impl<'a> Backups<'a> {
             for (timestamp, marks) in batch {
                 let known = self.known.entry(*timestamp).or_default();
                 let begun = marks.iter().filter(|mark| mark.is_started()).count();
-                // Two hosts in one second, or a mark that cannot be read, and no manifest that says whose the data is.
+                // Marks of two hosts, or an unreadable mark, and no manifest names the host.
                 if begun == marks.len() && begun > known.begun.len() {
                     unreadable.insert(*timestamp);
                 }
             }
-            // A newer format, or damage: whatever the mark beside it says, nobody knows what would go.
+            // A newer format or a damaged object: it is unknown what a deletion would remove.
             for timestamp in unreadable {
                 self.known.insert(timestamp, Belongings::default());
             }
@@ -148,7 +148,7 @@ impl<'a> Backups<'a> {
                 Fetched::Damaged(error) => {
                     warn!(step = "retention"; "{key} cannot be read and is left alone: {error:#}");
                 }
-                // Another host of this prefix has its own retention, at its own time.
+                // Another host with this prefix may have deleted the object meanwhile.
                 Fetched::Unfetched(error) => match self.rclone.stat(label.clone(), &key)? {
                     Some(_) => return Err(error),
                     None => info!(step = "retention"; "{key} was deleted meanwhile"),
@@ -190,7 +190,7 @@ impl<'a> Backups<'a> {
         };
         let prefixes: Vec<String> = started.prefixes.iter().filter(ours).cloned().collect();
         let known = self.known.entry(timestamp).or_default();
-        // A manifest says more surely whose it is; what another host's mark names belongs to that one.
+        // The manifest has priority. What another host's mark names belongs to that host.
         if *known.host.get_or_insert_with(|| started.head.host.clone()) != started.head.host {
             return;
         }
@@ -201,7 +201,7 @@ impl<'a> Backups<'a> {
         }
     }
 
-    /// What a name in an object that anybody may have written leads to: a dataset's prefix of that run, or nothing.
+    /// The dataset prefix for a name in an untrusted object; `None` if the name is invalid.
     fn prefix_of(&self, name: &str, timestamp: Timestamp) -> Option<String> {
         let name: DatasetName = name.parse().ok()?;
         Some(names::dataset_prefix(
@@ -211,7 +211,7 @@ impl<'a> Backups<'a> {
         ))
     }
 
-    /// Deletes one backup, in the order that never leaves a half that looks whole.
+    /// Deletes one backup. The manifest goes first, so that an interrupted deletion never looks like a complete backup.
     pub(super) fn delete(&self, row: &Row) -> Result<()> {
         let label = || Label::new(Step::Retention);
         let prefix = &self.host.config.remote.prefix;

@@ -1,7 +1,7 @@
-//! The snapshot directory: which entries are ours, and how they go.
+//! The snapshot directory: which entries are ours, and how they are deleted.
 //!
-//! Ours by name, by being a read-only Btrfs subvolume, and by its parent; what only looks like it is counted
-//! and left alone.
+//! An entry is ours if its name fits, if it is a read-only subvolume, and if its parent is our subvolume. Other entries
+//! are never deleted.
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,7 +31,7 @@ pub(crate) struct Candidate {
     pub id: Option<u64>,
 }
 
-/// Entries that bear a name of our kind, newest first. Needs no privileges, and so cannot tell whose they are.
+/// Entries with the name of a snapshot, newest first. This needs no privileges; ownership is not known.
 ///
 /// # Errors
 /// Where the directory cannot be read.
@@ -60,11 +60,12 @@ pub(crate) fn candidates(
 ) -> Result<Vec<Candidate>> {
     let named =
         named(config).with_context(|| format!("reading {}", config.snapshot_dir.display()))?;
-    let listed = match named.is_empty() {
-        true => Vec::new(),
-        false => btrfs
+    let listed = if named.is_empty() {
+        Vec::new()
+    } else {
+        btrfs
             .list_read_only(label(), &config.snapshot_dir)
-            .context("listing the read-only subvolumes")?,
+            .context("listing the read-only subvolumes")?
     };
     let judge = Judge {
         config,
@@ -109,9 +110,9 @@ fn gone(path: &Path) -> bool {
         .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Subvolume ids without a question to Btrfs for each: `f_fsid` is the file system's UUID, folded, with the
-/// subvolume's id mixed in, its upper half into the first word and its lower half into the second
-/// (fs/btrfs/super.c, `btrfs_statfs`). With one subvolume's id known, the others' follow.
+/// Subvolume ids without a btrfs command for each: `f_fsid` is the file system's UUID, folded, with the subvolume's id
+/// mixed in, its upper half into the first word and its lower half into the second (fs/btrfs/super.c, `btrfs_statfs`).
+/// With one subvolume's id known, the others' follow.
 struct Ids(Option<u64>);
 
 impl Ids {

@@ -1,7 +1,7 @@
 //! The read-only snapshot, and the proof that it is one.
 //!
-//! `btrfs subvolume snapshot` exits 0 when its destination is an existing directory, and nests the snapshot
-//! inside: what stands at the path afterwards is asked of Btrfs and not believed.
+//! `btrfs subvolume snapshot` exits 0 if its destination is an existing directory, and creates the snapshot inside. So
+//! Btrfs is asked what is at the path afterwards.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether what was taken still stands at its path, and nothing that somebody put there since.
+    /// Checks that the path still has the snapshot that was taken.
     ///
     /// # Errors
     /// Where something else does.
@@ -54,7 +54,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// Takes the snapshot.
 ///
 /// # Errors
-/// What btrfs said, or what is wrong with what it made.
+/// btrfs failed, or the result is not the expected snapshot.
 pub(crate) fn take(config: &Config, btrfs: &Btrfs, timestamp: Timestamp) -> Result<Snapshot> {
     let path = SnapshotName::of(&config.subvolume, timestamp).path(&config.snapshot_dir);
     let label = || Label::new(Step::Snapshot);

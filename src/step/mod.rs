@@ -17,16 +17,16 @@ pub(crate) enum Step {
     Preflight,
     /// The lock on the snapshot directory.
     Lock,
-    /// The question to the bucket, and the started mark.
+    /// Lists the bucket and writes the started mark.
     Mark,
     Snapshot,
     /// What the snapshot holds.
     Structure,
     /// Checksums and Redis files.
     Contents,
-    /// The datasets' way to the bucket.
+    /// Uploads the datasets.
     Upload,
-    /// The bucket's listing against the snapshot.
+    /// Compares the bucket's listing with the snapshot.
     Verify,
     /// The export script and its object.
     Export,
@@ -57,7 +57,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// Whose event it is.
+/// The stage, and the dataset, of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Label {
     pub step: Step,
@@ -121,11 +121,11 @@ pub(crate) enum Event {
     /// It printed a line.
     Line {
         label: Label,
-        /// How bad the tool says it is.
+        /// The level that the tool gave the line.
         level: log::Level,
         text: String,
     },
-    /// It told how far it is.
+    /// The tool reported its progress.
     Progress {
         label: Label,
         transfer: Transfer,

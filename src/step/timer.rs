@@ -16,13 +16,13 @@ use crate::config::DatasetName;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StepDuration {
     pub step: Step,
-    /// Of which dataset, where it is one dataset's.
+    /// The dataset, if the step works on one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetName>,
     pub seconds: f64,
 }
 
-/// The watch of a run.
+/// Measures the steps of a run.
 #[derive(Debug, Default)]
 pub(crate) struct StepTimer(Mutex<Taken>);
 
@@ -63,7 +63,7 @@ impl StepTimer {
         self.taken().leave();
     }
 
-    /// Does something within a stage. What is done twice is added up.
+    /// Measures work within a stage. Repeated work is added up.
     pub(crate) fn during<T>(
         &self,
         step: Step,

@@ -53,9 +53,6 @@ pub(crate) struct Btrfs {
 
 impl Btrfs {
     /// `btrfs subvolume snapshot -r SOURCE DESTINATION`.
-    ///
-    /// # Errors
-    /// Where no shell state can be had.
     pub(crate) fn snapshot_command(&self, source: &Path, destination: &Path) -> Command {
         let (sh, btrfs) = (&*shell(), &self.program);
         cmd!(sh, "{btrfs} subvolume snapshot -r {source} {destination}").into()
@@ -63,9 +60,6 @@ impl Btrfs {
 
     /// `btrfs subvolume delete -i ID SUBVOLUME`: by id, on the file system of a path that must itself be a
     /// subvolume (btrfs-progs insists) on a writable mount: the snapshot's own.
-    ///
-    /// # Errors
-    /// Where no shell state can be had.
     pub(crate) fn delete_command(&self, id: u64, subvolume: &Path) -> Command {
         let (sh, btrfs) = (&*shell(), &self.program);
         let id = id.to_string();

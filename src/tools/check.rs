@@ -17,9 +17,6 @@ use crate::step::{Label, Step};
 const DIRECTORY: &str = "{dir}";
 
 /// The command line of the configuration: its first word replaced by where the program is, and the directory put in.
-///
-/// # Errors
-/// Where no shell state can be had.
 fn command(program: &Path, words: &[String], directory: &Path) -> Command {
     let (sh, rest) = (&*shell(), words.get(1..).unwrap_or_default());
     let rest = rest.iter().map(|word| fill(word, directory));

@@ -22,9 +22,6 @@ pub(crate) const OBJECT_START: &str = "graphiti_export_";
 pub(crate) const OBJECT_END: &str = ".json";
 
 /// The command line of the configuration, its first word replaced by where the program is.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn command(program: &Path, config: &Config) -> Command {
     let sh = &*shell();
     let rest = config.export.command.get(1..).unwrap_or_default();

@@ -39,11 +39,14 @@ pub(crate) fn age(seconds: i64) -> String {
         ("", seconds.unsigned_abs())
     };
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    let text = match () {
-        () if days > 0 => format!("{days}d {}h", hours % 24),
-        () if hours > 0 => format!("{hours}h {}m", minutes % 60),
-        () if minutes > 0 => format!("{minutes}m"),
-        () => format!("{seconds}s"),
+    let text = if days > 0 {
+        format!("{days}d {}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h {}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m")
+    } else {
+        format!("{seconds}s")
     };
     format!("{sign}{text}")
 }
@@ -51,9 +54,12 @@ pub(crate) fn age(seconds: i64) -> String {
 /// A path as a person reads it.
 pub(crate) fn shown(path: &[u8]) -> String {
     path.utf8_chunks().fold(String::new(), |mut out, chunk| {
-        out.extend(chunk.valid().chars().flat_map(|c| match c.is_control() {
-            true => c.escape_default().collect::<Vec<_>>(),
-            false => vec![c],
+        out.extend(chunk.valid().chars().flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
         }));
         out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
         out

@@ -121,9 +121,12 @@ impl Log for Sink {
 
 /// What a file is called, and what a child prints, may hold escape sequences that rewrite the terminal.
 fn printable(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
     };
     text.chars().map(escape).collect()
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask ci`: format, lints, documentation, the NixOS module, the unit tests in a sandbox like Nix's, what a package installs, all of the tests, and
-//! then the virtual machine.
+//! `cargo xtask ci`: format, lints, documentation, the NixOS module, the unit tests in a sandbox like Nix's, what a
+//! package installs, all of the tests, and then the virtual machine.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;

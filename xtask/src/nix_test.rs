@@ -1,5 +1,5 @@
-//! `cargo xtask nix-test`: the units against their golden files, the module evaluated, the files that it writes under
-//! the eyes of the binary, and its options against their documentation.
+//! `cargo xtask nix-test`: the units against their golden files, the module evaluated, the files that it writes checked
+//! by the binary, and its options against their documentation.
 //!
 //! Nothing is built and nothing fetched: `nix-instantiate` evaluates without a store. The module is evaluated under
 //! tests/lib.nix, or under nixpkgs' `lib` where `NIXPKGS_LIB` names it.
@@ -19,7 +19,8 @@ const TESTS: &str = "nixos-module/tests";
 /// Every option, written by `--bless`.
 const OPTIONS: &str = "docs/nixos-options.md";
 
-/// Runs all of it, and says at the end what failed. `--bless` writes the golden files and the options' documentation instead.
+/// Runs all of it, and prints at the end what failed. `--bless` writes the golden files and the options' documentation
+/// instead.
 pub fn run(words: &[&str]) -> Result<ExitCode> {
     nix_eval::install()?;
     match words {

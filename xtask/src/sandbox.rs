@@ -16,7 +16,7 @@ use testbed::provision::workspace;
 use crate::nix_eval;
 use crate::steps::{apt, cargo, target_dir};
 
-/// What package.nix says.
+/// Evaluates package.nix.
 const PACKAGE: &str = "nixos-module/tests/package.nix";
 /// The Debian packages of the programs that every build finds in Nix.
 const STDENV: [&str; 7] = [
@@ -144,7 +144,7 @@ fn mounts(sources: &[String]) -> impl Iterator<Item = &str> {
         .flat_map(|path| ["--ro-bind", path.as_str(), path.as_str()])
 }
 
-/// A sandbox like the one of Nix's builder; what it runs is still to be added.
+/// A sandbox like the one of Nix's builder; the caller adds the command.
 fn sandbox(folder: &Path, sources: &[String]) -> Command {
     let mut command = Command::new("bwrap");
     command

@@ -37,7 +37,8 @@ fn dataset_name(text: &str) -> Result<(), Refusal> {
 }
 
 checked_text!(
-    /// What B2 or S3 allow; the service decides. Refused is what would change the meaning of `s3:<bucket>/<prefix>`.
+    /// What B2 or S3 allow; the service decides. Only names that would change the meaning of `s3:<bucket>/<prefix>` are
+    /// refused.
     Bucket,
     bucket
 );
@@ -69,7 +70,7 @@ fn is_framed(text: &str, end: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool) -
 }
 
 checked_text!(
-    /// What goes before the name of each object of ours: empty, or path components each followed by `/`.
+    /// The prefix of all object names: empty, or path components each followed by `/`.
     #[derive(Default)]
     Prefix,
     prefix
@@ -96,7 +97,7 @@ fn prefix(text: &str) -> Result<(), Refusal> {
             text,
         );
     }
-    // `rclone sync` of that backup would delete what is below.
+    // Such a prefix lies inside another backup, and `rclone sync` of that backup would delete it.
     if parts.any(|part| part == "manifests" || ends_like_a_timestamp(part)) {
         return refuse("must not be inside a backup or among the manifests", text);
     }

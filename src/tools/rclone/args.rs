@@ -80,9 +80,6 @@ pub(crate) struct Sync<'a> {
 }
 
 /// The upload of a dataset.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Command {
     let sh = &*shell();
     let (source, target) = (sync.source, at(remote, sync.prefix));
@@ -119,9 +116,6 @@ pub(crate) fn sync(rclone: &Path, remote: &Remote, sync: &Sync<'_>) -> Command {
 
 /// `rclone copy` between two prefixes: on the server, the names on stdin. A copy and, with 1.75, one question for each
 /// file, as many at once as a long link needs; no byte passes through us. `largest` is the largest file's size.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn copy_within(
     rclone: &Path,
     remote: &Remote,
@@ -145,25 +139,23 @@ pub(crate) fn copy_within(
     .args(["--retries", "1"])
     .args(["--stats", "1s", "--stats-log-level", "NOTICE"]);
     // Without a listing nor a question about the source its size is not known, and above 5 GiB a copy goes in parts.
-    let cmd = match largest < LARGEST_COPY {
+    let cmd = if largest < LARGEST_COPY {
         // What came is compared with what was read; 1.60 would ask twice about each to compare it with its source.
-        true => cmd.args([
+        cmd.args([
             "--no-traverse",
             "--s3-no-head-object",
             "--ignore-size",
             "--ignore-checksum",
             "--use-server-modtime",
-        ]),
-        false => cmd,
+        ])
+    } else {
+        cmd
     };
     finish(cmd, remote)
 }
 
 /// What the bucket holds of these patterns, in one process. Directories that no pattern names are not
 /// listed; `--dump headers` shows the server's clock, and no key: rclone blots out `Authorization`.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Command {
     let sh = &*shell();
     let target = at(remote, "");
@@ -185,9 +177,6 @@ pub(crate) fn ask(rclone: &Path, remote: &Remote, include: &[String]) -> Command
 }
 
 /// What a folder holds itself, one request a thousand; `--dump headers` as in [`ask`].
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn list_folder(rclone: &Path, remote: &Remote, folder: &str, dirs: bool) -> Command {
     // Without a slash at its end rclone asks first whether it is an object.
     let (sh, target) = (&*shell(), at(remote, folder));
@@ -199,9 +188,6 @@ pub(crate) fn list_folder(rclone: &Path, remote: &Remote, folder: &str, dirs: bo
 }
 
 /// An object's versions, hidden ones included.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: &str) -> Command {
     let (sh, target) = (&*shell(), at(remote, folder));
     // rclone puts `-v<time>` between a name and its extension.
@@ -216,9 +202,6 @@ pub(crate) fn list_versions(rclone: &Path, remote: &Remote, folder: &str, name: 
 
 /// All below a prefix; with MD5s, one HEAD for an object that went in parts, one after the other, and none for the
 /// others.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn list_below(rclone: &Path, remote: &Remote, below: &str, hashes: bool) -> Command {
     let sh = &*shell();
     let target = at(remote, &folder(below));
@@ -240,9 +223,6 @@ const BUT_THOSE: [&str; 2] = ["--exclude-from", "-"];
 
 /// The MD5s that the server keeps of all below a prefix: `MD5  name`, a line each. It asks about many objects at once
 /// where `lsjson` asks about one after the other.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Command {
     let sh = &*shell();
     let target = at(remote, &folder(below));
@@ -258,9 +238,6 @@ pub(crate) fn kept_hashes(rclone: &Path, remote: &Remote, below: &str) -> Comman
 }
 
 /// Downloads and hashes all below a prefix: `MD5  name`, a line each.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Command {
     let sh = &*shell();
     let target = at(remote, &folder(below));
@@ -283,9 +260,6 @@ pub(crate) fn hash_downloads(rclone: &Path, remote: &Remote, below: &str) -> Com
 }
 
 /// All below a prefix into a local directory.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn fetch(
     rclone: &Path,
     remote: &Remote,

@@ -142,19 +142,19 @@ impl Tuning {
             .count
             .clamp(4, MOST_TRANSFERS)
             .min((for_small / PER_TRANSFER).max(4));
-        let parts = match files.large < files.count {
-            true => {
-                let small = transfers.min(files.count - files.large) * PER_TRANSFER;
-                room - small.min(room - chunk)
-            }
-            false => room,
+        let parts = if files.large < files.count {
+            let small = transfers.min(files.count - files.large) * PER_TRANSFER;
+            room - small.min(room - chunk)
+        } else {
+            room
         };
         let slots = parts / chunk;
         let at_once = files.large.clamp(1, slots);
-        let transfers = match files.large > slots {
+        let transfers = if files.large > slots {
             // Every transfer may be a large file: no more of them than there is memory for.
-            true => slots,
-            false => transfers,
+            slots
+        } else {
+            transfers
         };
         let concurrency = (slots / at_once.min(transfers)).clamp(1, MOST_PARTS);
         Self {

@@ -85,6 +85,7 @@ fn the_plan_has_the_literal_commands_and_changes_nothing() {
         ),
         format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.{nonce}.started.json {remote}"),
         format!("/python3 {} export\n", bed.script_path().display()),
+        format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.files.json {remote}"),
         format!("/rclone rcat s3:{bucket}/manifests/{timestamp}.json {remote}"),
         format!(
             "/rclone deletefile s3:{bucket}/manifests/{timestamp}.{nonce}.started.json {remote}"
@@ -96,13 +97,14 @@ fn the_plan_has_the_literal_commands_and_changes_nothing() {
             "{line:?} is not in {ran}"
         );
     }
-    // The snapshot comes before anything is uploaded, the manifest last.
+    // The snapshot comes before anything is uploaded; the file list comes before the summary.
     let at = |text: &str| ran.stdout.find(text).unwrap_or(usize::MAX);
     assert!(
         at(&expected[0]) < at(&expected[1]) && at(&expected[0]) < at(&expected[2]),
         "{ran}"
     );
     assert!(at(&expected[4]) < at(&expected[5]), "{ran}");
+    assert!(at(&expected[5]) < at(&expected[6]), "{ran}");
     assert!(
         !ran.stdout.contains(KEY_ID) && !ran.stdout.contains(APP_KEY),
         "{ran}"
@@ -135,7 +137,7 @@ fn the_plan_as_json_holds_the_same_commands() {
         .collect();
     let expected = [
         "mark", "mark", "mark", "snapshot", "upload", "verify", "upload", "verify", "export",
-        "commit", "commit", "commit",
+        "commit", "commit", "commit", "commit", "commit",
     ];
     assert_eq!(order, expected);
     assert!(

@@ -14,9 +14,6 @@ use crate::tools::shell;
 
 /// One object of a folder, its name on stdin: a HEAD. `lsjson --stat` would ask the same, and 1.60 takes whatever but 200
 /// is answered, 403 and 503 too, for an object that is not there.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn stat(rclone: &Path, remote: &Remote, folder: &str) -> Command {
     let (sh, target) = (&*shell(), at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} lsjson {target}"), remote, STORE_ENCODING)
@@ -26,9 +23,6 @@ pub(crate) fn stat(rclone: &Path, remote: &Remote, folder: &str) -> Command {
 }
 
 /// The object of a file, with the MD5 that the server keeps.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn stat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Command {
     let (sh, target) = (&*shell(), file_at(remote, below, path));
     let cmd = cmd!(sh, "{rclone} lsjson --stat --hash {target}");
@@ -37,9 +31,6 @@ pub(crate) fn stat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]
 }
 
 /// The object of a file to stdout.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn cat_file(rclone: &Path, remote: &Remote, below: &str, path: &[u8]) -> Command {
     let (sh, target) = (&*shell(), file_at(remote, below, path));
     let cmd = cmd!(sh, "{rclone} cat {target}");
@@ -55,9 +46,6 @@ fn file_at(remote: &Remote, below: &str, path: &[u8]) -> OsString {
 }
 
 /// Stores stdin. Up to 32 MiB go in one request, whose MD5 the server checks.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Command {
     let (sh, target) = (&*shell(), at(remote, key));
     let cmd = common(cmd!(sh, "{rclone} rcat {target}"), remote, STORE_ENCODING)
@@ -68,9 +56,6 @@ pub(crate) fn rcat(rclone: &Path, remote: &Remote, key: &str) -> Command {
 }
 
 /// Objects of a folder to stdout, their names on stdin: one request each, no listing, no HEAD.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Command {
     let (sh, target) = (&*shell(), at(remote, folder));
     let cmd = common(cmd!(sh, "{rclone} cat {target}"), remote, STORE_ENCODING)
@@ -81,9 +66,6 @@ pub(crate) fn cat(rclone: &Path, remote: &Remote, folder: &str) -> Command {
 
 /// Deletes one object. rclone asks about it first, twice; a list on stdin would spare that, and a list that is lost on
 /// its way must not decide what is deleted.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Command {
     let (sh, target) = (&*shell(), at(remote, key));
     finish(
@@ -98,18 +80,12 @@ pub(crate) fn delete(rclone: &Path, remote: &Remote, key: &str) -> Command {
 }
 
 /// The version, with the configured bandwidth and flags: rclone refuses what it does not understand, offline.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn version(rclone: &Path, remote: &Remote) -> Command {
     let sh = &*shell();
     finish(limited(cmd!(sh, "{rclone} version"), remote), remote)
 }
 
 /// Deletes all below a prefix.
-///
-/// # Errors
-/// Where no shell state can be had.
 pub(crate) fn delete_below(rclone: &Path, remote: &Remote, below: &str) -> Command {
     let (sh, target) = (&*shell(), at(remote, &folder(below)));
     let cmd = common(cmd!(sh, "{rclone} delete {target}"), remote, STORE_ENCODING);
