@@ -140,7 +140,6 @@ impl Serialize for StepError {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub exit: Exit,
-    /// For the journal.
     pub step: Option<Step>,
     /// One for each fault.
     pub messages: Vec<String>,

@@ -49,7 +49,6 @@ pub(crate) fn parallel<I: Sync, T: Send>(
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// A counting semaphore.
 pub(crate) struct Semaphore {
     free: Mutex<usize>,
     freed: Condvar,

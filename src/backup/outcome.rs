@@ -34,7 +34,6 @@ pub(crate) struct Outcome {
     /// The manifest, once tried.
     pub commit: Option<Result<(), StepError>>,
     pub retention: Option<Result<Pruned, StepError>>,
-    /// Warnings.
     pub warnings: Vec<String>,
     /// How many local snapshots there are.
     pub snapshots: Option<u64>,
@@ -92,7 +91,6 @@ impl DatasetOutcome {
 /// The outcome of the export.
 #[derive(Clone, Debug)]
 pub(crate) struct ExportOutcome {
-    /// For the manifest.
     pub record: ExportRecord,
     pub error: Option<StepError>,
 }

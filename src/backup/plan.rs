@@ -55,7 +55,6 @@ pub(crate) struct PlannedStep {
     pub command: String,
 }
 
-/// Plans the run.
 pub(crate) fn make(host: &Host, ready: &Ready, timestamp: Timestamp) -> Plan {
     let run = Run {
         host,

@@ -131,7 +131,6 @@ impl Registration {
         }
     }
 
-    /// Deletes the mark.
     pub(super) fn unregister(&self, run: &Run<'_>) {
         if self.marked.is_err() {
             return;

@@ -279,7 +279,6 @@ pub(crate) fn bounded(mut text: String) -> String {
     text
 }
 
-/// Reads one object.
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     // The version first: another major version may differ in everything else.
     #[derive(Deserialize)]
@@ -292,7 +291,6 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     object.context("this is no manifest that can be read")
 }
 
-/// Reads concatenated objects.
 pub(crate) fn parse_all<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>> {
     let all = serde_json::Deserializer::from_slice(text).into_iter();
     all.map(|one| one.context("reading a manifest")).collect()

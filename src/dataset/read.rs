@@ -33,7 +33,6 @@ const MOST_WORKERS: usize = 8;
 pub(crate) struct Contents {
     /// Why the dataset is not whole.
     pub problems: Vec<String>,
-    /// Warnings.
     pub warnings: Vec<String>,
     /// When the server last saved.
     pub data_time: Option<Timestamp>,

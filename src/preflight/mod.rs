@@ -33,7 +33,6 @@ pub(crate) enum State {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// The prerequisite.
     pub what: String,
     /// Whether it is met.
     pub state: State,

@@ -144,7 +144,6 @@ impl Decision {
     }
 }
 
-/// The decision's reason.
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

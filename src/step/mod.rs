@@ -24,7 +24,6 @@ pub(crate) enum Step {
     Structure,
     /// Checksums and Redis files.
     Contents,
-    /// Uploads the datasets.
     Upload,
     /// Compares the bucket's listing with the snapshot.
     Verify,

@@ -7,7 +7,6 @@ use std::fmt;
 
 use crate::process::ChildError;
 
-/// Why rclone failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     NameNotResolved,
