@@ -7,7 +7,7 @@ use super::Run;
 use super::outcome::DatasetOutcome;
 use super::register::Registration;
 use crate::bucket::backup::{DatasetFiles, FileList, record};
-use crate::bucket::names::{self, Mark};
+use crate::bucket::names::Mark;
 use crate::bucket::summary::{
     Bounded, DatasetSummary, ExportRecord, FailedDataset, Head, LARGEST, ObjectRecord, Schema,
     SnapshotRecord, Summary, bounded, parse,
@@ -86,7 +86,7 @@ fn put_file_list(run: &Run<'_>, datasets: Vec<DatasetFiles>) -> anyhow::Result<O
         datasets,
     };
     let bytes = list.to_bytes()?;
-    let key = names::file_list_key(&run.host.config.remote.prefix, run.timestamp);
+    let key = Mark::FileList.key(&run.host.config.remote.prefix, run.timestamp);
     put(run, &key, &bytes)?;
     Ok(record(&bytes))
 }

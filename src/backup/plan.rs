@@ -121,7 +121,7 @@ impl Plan {
                 Privileges::Only(&[]),
             );
         }
-        let file_list = names::file_list_key(&remote.prefix, timestamp);
+        let file_list = Mark::FileList.key(&remote.prefix, timestamp);
         for commit in [
             args::rcat(program, remote, &file_list),
             args::cat(program, remote, &folder),

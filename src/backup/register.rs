@@ -157,13 +157,13 @@ impl Registration {
         Ok(&state.exports)
     }
 
-    /// Timestamps with a complete manifest.
+    /// Timestamps with a complete manifest and its file list.
     pub(super) fn committed(&self) -> BTreeSet<Timestamp> {
         let marks = self.state.as_ref().map(|state| state.marks.iter());
         marks
             .into_iter()
             .flatten()
-            .filter(|(_, marks)| marks.contains(&Mark::Complete))
+            .filter(|(_, marks)| names::is_complete(marks))
             .map(|(timestamp, _)| *timestamp)
             .collect()
     }
@@ -172,7 +172,8 @@ impl Registration {
     pub(super) fn with(&self, committed: Timestamp) -> Result<Remote, StepError> {
         let state = self.state.as_ref().map_err(Clone::clone)?;
         let mut marks = state.marks.clone();
-        marks.entry(committed).or_default().insert(Mark::Complete);
+        let written = [Mark::Complete, Mark::FileList];
+        marks.entry(committed).or_default().extend(written);
         Ok(Remote {
             marks,
             clock: state.clock,
@@ -255,11 +256,6 @@ fn state(run: &Run<'_>, existing: Answer, ours: Mark) -> Result<(BucketState, bo
             Some((at, mark)) if at == run.timestamp => state.conflicts.push(mark.key(prefix, at)),
             Some((at, mark)) => {
                 state.marks.entry(at).or_default().insert(mark);
-            }
-            None if object.path == names::file_list(run.timestamp) => {
-                state
-                    .conflicts
-                    .push(names::file_list_key(prefix, run.timestamp));
             }
             None => {}
         }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 
-use super::names::{self, Mark, dataset_prefix};
+use super::names::{Mark, dataset_prefix};
 use super::summary::{
     Bounded, LARGEST, LARGEST_FILE_LIST, ObjectRecord, Schema, Summary, list, parse,
 };
@@ -79,7 +79,7 @@ impl Backup {
             summary.complete == is_complete,
             "{key} contradicts its own name: it is no manifest of opencode-backup"
         );
-        let files = names::file_list_key(prefix, timestamp);
+        let files = Mark::FileList.key(prefix, timestamp);
         let size = summary.file_list.size.min(LARGEST_FILE_LIST);
         let text = read(&files, size, LARGEST_FILE_LIST)?;
         ensure!(

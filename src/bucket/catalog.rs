@@ -323,7 +323,9 @@ pub(crate) fn merge(
                     state(marks, summary)
                 },
                 unread: summary.is_none()
-                    && marks.is_some_and(|marks| marks.iter().any(|mark| !mark.is_started()))
+                    && marks.is_some_and(|marks| {
+                        marks.contains(&Mark::Complete) || marks.contains(&Mark::Partial)
+                    })
                     && !remote.damaged.contains(&timestamp),
                 files: sum(|dataset| dataset.files),
                 bytes: sum(|dataset| dataset.bytes),
@@ -342,6 +344,7 @@ fn state(marks: Option<&BTreeSet<Mark>>, summary: Option<&Summary>) -> State {
     let export_failed =
         summary.is_some_and(|summary| summary.export.outcome == ExportState::Failed);
     match marks {
+        marks if !marks.contains(&Mark::FileList) => State::Incomplete,
         marks if marks.contains(&Mark::Complete) && export_failed => State::NoExport,
         marks if marks.contains(&Mark::Complete) => State::Complete,
         marks if marks.contains(&Mark::Partial) => State::Partial,
@@ -355,14 +358,19 @@ mod tests {
 
     #[test]
     fn only_a_manifest_makes_a_backup_complete() {
-        use Mark::{Complete, Partial};
+        use Mark::{Complete, FileList, Partial};
         let started = Mark::Started(None);
         for (marks, expected) in [
             (&[][..], State::Incomplete),
             (&[started], State::Incomplete),
-            (&[started, Partial], State::Partial),
-            (&[started, Complete], State::Complete),
-            (&[Complete], State::Complete),
+            (&[FileList], State::Incomplete),
+            (&[started, FileList], State::Incomplete),
+            (&[started, Partial, FileList], State::Partial),
+            (&[started, Complete, FileList], State::Complete),
+            (&[Complete, FileList], State::Complete),
+            // Nobody could restore them.
+            (&[Partial], State::Incomplete),
+            (&[Complete], State::Incomplete),
         ] {
             let marks: BTreeSet<Mark> = marks.iter().copied().collect();
             assert_eq!(state(Some(&marks), None), expected, "{marks:?}");

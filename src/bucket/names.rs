@@ -1,5 +1,6 @@
 //! Names in the bucket: what stands below `manifests/`, and where a dataset's objects are.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
@@ -15,6 +16,13 @@ pub(crate) enum Mark {
     /// `<timestamp>.partial.json`: some datasets are safely stored.
     Partial,
     Complete,
+    /// `<timestamp>.files.json`: the files of a partial or complete backup.
+    FileList,
+}
+
+/// Whether these objects are those of a complete backup. One without its file list cannot be restored.
+pub(crate) fn is_complete(marks: &BTreeSet<Mark>) -> bool {
+    marks.contains(&Mark::Complete) && marks.contains(&Mark::FileList)
 }
 
 impl Mark {
@@ -25,6 +33,7 @@ impl Mark {
             Self::Started(None) => format!("{timestamp}.started.json"),
             Self::Partial => format!("{timestamp}.partial.json"),
             Self::Complete => format!("{timestamp}.json"),
+            Self::FileList => format!("{timestamp}.files.json"),
         }
     }
 
@@ -38,6 +47,8 @@ impl Mark {
             }
         } else if let Some(timestamp) = name.strip_suffix(".partial") {
             (timestamp, Self::Partial)
+        } else if let Some(timestamp) = name.strip_suffix(".files") {
+            (timestamp, Self::FileList)
         } else {
             (name, Self::Complete)
         };
@@ -85,15 +96,6 @@ pub(crate) fn folder(prefix: &Prefix) -> String {
     format!("{prefix}manifests/")
 }
 
-/// The name below `manifests/` of the object with the files of a backup.
-pub(crate) fn file_list(timestamp: Timestamp) -> String {
-    format!("{timestamp}.files.json")
-}
-
-pub(crate) fn file_list_key(prefix: &Prefix, timestamp: Timestamp) -> String {
-    format!("{}{}", folder(prefix), file_list(timestamp))
-}
-
 /// The prefix of a dataset's objects, without a slash at the end.
 pub(crate) fn dataset_prefix(prefix: &Prefix, name: &DatasetName, timestamp: Timestamp) -> String {
     format!("{prefix}{name}-{timestamp}")
@@ -107,7 +109,8 @@ mod tests {
     fn a_mark_prints_and_reads_back_and_strangers_are_nobodys() {
         let timestamp: Timestamp = "2025-01-01T12-00-00Z".parse().expect("valid");
         let begun = Mark::Started(Some(Nonce::random()));
-        for mark in [begun, Mark::Started(None), Mark::Partial, Mark::Complete] {
+        let others = [Mark::Partial, Mark::Complete, Mark::FileList];
+        for mark in [begun, Mark::Started(None)].into_iter().chain(others) {
             assert_eq!(Mark::parse(&mark.name(timestamp)), Some((timestamp, mark)));
         }
         for stranger in [

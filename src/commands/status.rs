@@ -323,7 +323,7 @@ fn find(
     let complete: BTreeSet<Timestamp> = remote
         .marks
         .iter()
-        .filter(|(_, marks)| marks.contains(&Mark::Complete))
+        .filter(|(_, marks)| names::is_complete(marks))
         .map(|(timestamp, _)| *timestamp)
         .collect();
     let future = complete.range(now..).next_back().copied();

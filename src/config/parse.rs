@@ -12,6 +12,16 @@ use super::problem::{Problem, Problems, quoted, remedy};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
+/// The keys that are tables, besides `datasets`, its keys, and `retention.remote`.
+const TABLES: [&str; 6] = [
+    "remote",
+    "export",
+    "drill",
+    "retention",
+    "report",
+    "restore",
+];
+
 /// A file with more problems is not worth reading on: it is another file.
 const MOST_PROBLEMS: usize = 20;
 
@@ -39,6 +49,17 @@ impl Config {
 fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
     let (defaults, file) = (table(DEFAULTS, problems)?, table(text, problems)?);
     let mut sound = file.clone();
+    for (steps, offset) in arrays(&file) {
+        let key = shown(&steps.iter().map(String::as_str).collect::<Vec<_>>());
+        let what = "an array, expected a table";
+        problems.push(Problem::new(
+            key,
+            Some(line(text, offset)),
+            what,
+            remedy(""),
+        ));
+        remove(&mut sound, &steps);
+    }
     loop {
         let mut merged = defaults.clone();
         merge(&mut merged, sound.clone());
@@ -60,6 +81,30 @@ fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
             return None;
         }
     }
+}
+
+/// Where an array stands in the place of a table. serde would take its items for the table's values, in order.
+fn arrays(file: &DeTable<'_>) -> Vec<(Vec<String>, usize)> {
+    let mut found = Vec::new();
+    for (key, value) in file {
+        let name = key.get_ref().to_string();
+        match value.get_ref() {
+            DeValue::Array(_) if TABLES.contains(&name.as_str()) => {
+                found.push((vec![name], value.span().start));
+            }
+            DeValue::Table(inner) if matches!(name.as_str(), "datasets" | "retention") => {
+                for (key, value) in inner {
+                    let is_table = name == "datasets" || key.get_ref() == "remote";
+                    if is_table && matches!(value.get_ref(), DeValue::Array(_)) {
+                        let steps = vec![name.clone(), key.get_ref().to_string()];
+                        found.push((steps, value.span().start));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn table<'a>(text: &'a str, problems: &mut Vec<Problem>) -> Option<DeTable<'a>> {

@@ -8,6 +8,9 @@ use std::path::Path;
 use super::Config;
 use super::problem::quoted;
 
+/// The most datasets: a manifest holds no more.
+const MOST: usize = 1000;
+
 /// A rule that the values of some keys violate together.
 pub(super) struct Clash {
     pub keys: Vec<String>,
@@ -23,6 +26,14 @@ pub(super) fn clashes(config: &Config) -> Vec<Clash> {
             what: "no dataset is enabled".to_owned(),
             remedy: "set enable = true in one of them, or add one",
         });
+    }
+    if config.datasets.len() > MOST {
+        found.push(Clash {
+            keys: vec!["datasets".to_owned()],
+            what: format!("more than {MOST} datasets"),
+            remedy: "store several directories as one dataset",
+        });
+        return found;
     }
     let enabled = config.enabled();
     let datasets: Vec<(String, &Path)> = enabled

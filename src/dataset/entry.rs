@@ -1,9 +1,13 @@
 //! An entry of a file list: how a file, link or directory is written and read.
 
+use std::fmt;
+
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Node, NodeKind};
 use crate::timestamp::Timestamp;
@@ -67,11 +71,42 @@ enum Kind {
 }
 
 /// Bytes: as text where they are UTF-8, else in base64.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Text {
     Plain(String),
     Bytes { base64: String },
+}
+
+/// By hand: the derived one would first keep the whole value in memory, whatever it is.
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, or an object with the key base64")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Text, E> {
+        Ok(Text::Plain(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Bytes {
+            base64: String,
+        }
+        let Bytes { base64 } = Bytes::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Text::Bytes { base64 })
+    }
 }
 
 impl From<&[u8]> for Text {
@@ -176,5 +211,27 @@ impl TryFrom<Entry> for Node {
 impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Entry::from(self).serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_string_or_base64_and_nothing_else() {
+        let read = |text: &str| serde_json::from_str::<Text>(text).map(Text::bytes);
+        assert_eq!(read("\"a\"").expect("a text").expect("bytes"), b"a");
+        let base64 = read("{\"base64\": \"/w==\"}").expect("a text");
+        assert_eq!(base64.expect("bytes"), [0xff]);
+        for wrong in [
+            "[0, 0]",
+            "{}",
+            "{\"base64\": \"/w==\", \"x\": [0]}",
+            "{\"base64\": [0]}",
+            "1",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use log::{info, warn};
 use serde::de::DeserializeOwned;
 
-use super::{Entry, Policy, Row, is_complete};
+use super::{Entry, Policy, Row};
 use crate::bucket::catalog::{Fetched, Remote, fetch_all};
 use crate::bucket::names::{self, Mark};
 use crate::bucket::summary::{Head, Started, Summary};
@@ -71,7 +71,7 @@ impl<'a> Backups<'a> {
         let entries = marks.map(|(timestamp, marks)| Entry {
             name: timestamp.to_string(),
             timestamp: *timestamp,
-            complete: is_complete(Some(marks)),
+            complete: names::is_complete(marks),
             ownership: this.ownership(*timestamp),
             unconfigured: None,
         });
@@ -120,7 +120,10 @@ impl<'a> Backups<'a> {
                 let known = self.known.entry(*timestamp).or_default();
                 let begun = marks.iter().filter(|mark| mark.is_started()).count();
                 // Marks of two hosts, or an unreadable mark, and no manifest names the host.
-                if begun == marks.len() && begun > known.begun.len() {
+                let others = marks
+                    .iter()
+                    .any(|mark| matches!(mark, Mark::Complete | Mark::Partial));
+                if !others && begun > known.begun.len() {
                     unreadable.insert(*timestamp);
                 }
             }
@@ -230,17 +233,19 @@ impl<'a> Backups<'a> {
         let payload = Payload::write(|writer| Ok(serde_json::to_writer(writer, &started)?))?;
         let mark = Mark::Started(None).key(prefix, timestamp);
         self.rclone.put(label(), &mark, &payload)?;
-        let summaries = [Mark::Complete, Mark::Partial].map(|mark| mark.key(prefix, timestamp));
-        for key in summaries
-            .iter()
-            .chain([&names::file_list_key(prefix, timestamp)])
-        {
-            self.rclone.delete_if_there(label(), key)?;
+        // The file list last: without it, a summary is of no use.
+        for mark in [Mark::Complete, Mark::Partial, Mark::FileList] {
+            let key = mark.key(prefix, timestamp);
+            self.rclone.delete_if_there(label(), &key)?;
         }
         for data in &known.prefixes {
             self.rclone.delete_below(label(), data)?;
         }
-        if let Some(export) = &known.export {
+        let is_named_again = |export: &String| {
+            let mut others = self.known.iter().filter(|(at, _)| **at != timestamp);
+            others.any(|(_, other)| other.export.as_ref() == Some(export))
+        };
+        if let Some(export) = known.export.as_ref().filter(|one| !is_named_again(one)) {
             self.rclone.delete_if_there(label(), export)?;
         }
         for begun in known

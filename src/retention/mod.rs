@@ -11,7 +11,6 @@ use log::{info, warn};
 use serde::Serialize;
 
 use crate::bucket::catalog::Remote;
-use crate::bucket::names::Mark;
 use crate::exit::StepError;
 use crate::host::Host;
 use crate::timestamp::Timestamp;
@@ -202,8 +201,4 @@ pub(crate) fn same_clock(theirs: Option<Timestamp>, ours: Timestamp) -> Result<(
         );
     }
     Ok(())
-}
-
-fn is_complete(marks: Option<&BTreeSet<Mark>>) -> bool {
-    marks.is_some_and(|marks| marks.contains(&Mark::Complete))
 }

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Decision, Entry, Policy, Reason, Row, is_complete};
+use super::{Decision, Entry, Policy, Reason, Row};
 use crate::bucket::catalog::Remote;
+use crate::bucket::names;
 use crate::config::Config;
 use crate::snapshots::{self, Foreign, Ownership, SnapshotName};
 use crate::timestamp::Timestamp;
@@ -46,7 +47,7 @@ impl<'a> Snapshots<'a> {
         let entry = |name, timestamp, ownership| Entry {
             name,
             timestamp,
-            complete: is_complete(remote.marks.get(&timestamp)),
+            complete: remote.marks.get(&timestamp).is_some_and(names::is_complete),
             ownership,
             unconfigured: None,
         };

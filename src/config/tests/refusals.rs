@@ -21,6 +21,10 @@ fn each_mistake_is_reported_with_its_key_its_line_and_the_way_out() {
         // Types.
         ("subvolume = 3", "subvolume@1", &["integer `3`, expected a string", "write the whole path"]),
         ("remote = 3", "remote@1", &["integer `3`", "[remote]"]),
+        ("retention = [1, 1]", "retention@1", &["an array, expected a table", "[remote]"]),
+        ("remote = []", "remote@1", &["an array"]),
+        ("[retention]\nremote = [1, 1, 1, 1, 1, 1]", "retention.remote@2", &["an array"]),
+        ("[datasets]\na = [\"x\"]", "datasets.a@2", &["an array"]),
         ("datasets = []", "datasets@1", &["expected a map", "[datasets.memory]"]),
         ("[datasets]\na = \"x\"", "datasets.a@2", &["[datasets.memory]"]),
         ("[remote]\nincremental = \"yes\"", "remote.incremental@2", &["string \"yes\"", "without quotation marks"]),

@@ -31,8 +31,6 @@ use payload::Payload;
 pub(crate) const PRIVILEGES: Privileges = Privileges::Only(&[Capability::DacReadSearch]);
 /// For a question or a small object. rclone's own retries end long before.
 const SMALL: Duration = Duration::from_secs(10 * 60);
-/// How often a small object is tried again from the start, beyond rclone's own retries.
-const ATTEMPTS: u32 = 2;
 
 /// A name, and an MD5.
 type Hashed<'a> = (&'a str, [u8; 16]);
@@ -177,18 +175,23 @@ impl Rclone {
     /// Stores a small object; a second time where the first attempt failed.
     ///
     /// # Errors
-    /// Where it could not be stored.
+    /// Where it could not be stored. A failure that precedes a signal is the one that is reported.
     pub(crate) fn put(&self, label: Label, key: &str, payload: &Payload) -> Result<()> {
-        let mut attempt = 1;
-        loop {
-            match self.put_once(label.clone(), key, payload) {
-                Ok(()) => return Ok(()),
-                Err(error) if attempt >= ATTEMPTS || self.runner.interrupt.signal().is_some() => {
-                    return Err(error.context(format!("storing {key}")));
-                }
-                Err(_) => attempt += 1,
+        let again = |first: anyhow::Error| {
+            if self.runner.interrupt.signal().is_some() {
+                return Err(first);
             }
-        }
+            let second = self.put_once(label.clone(), key, payload);
+            second.map_err(|second| {
+                if self.runner.interrupt.signal().is_some() {
+                    first
+                } else {
+                    second
+                }
+            })
+        };
+        let stored = self.put_once(label.clone(), key, payload).or_else(again);
+        stored.with_context(|| format!("storing {key}"))
     }
 
     /// Stores a small object, in one attempt.

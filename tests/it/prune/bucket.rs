@@ -103,6 +103,40 @@ fn the_rules_keep_the_newest_of_each_period_and_every_row_names_its_rule() -> Re
 }
 
 #[test]
+fn a_backup_without_its_file_list_does_not_count_as_complete() -> Result<()> {
+    let bed = remote();
+    let (broken, whole) = (days_ago(100), days_ago(200));
+    for timestamp in [&broken, &whole] {
+        put(&bed, "", timestamp, &this_host());
+    }
+    let file_list = format!("manifests/{broken}.files.json");
+    bed.s3().delete(bed.bucket(), &file_list)?;
+    assert_eq!(listed(&bed, &broken).as_deref(), Some("incomplete"));
+    let ran = prune(&bed, &["--remote"], 0);
+    assert!(
+        line(&ran, &whole).contains("kept: newest complete backup"),
+        "{ran}"
+    );
+    assert_there(&bed, &whole);
+    Ok(())
+}
+
+#[test]
+fn an_export_that_another_manifest_names_stays() -> Result<()> {
+    let bed = remote();
+    let (newest, old) = (days_ago(1), days_ago(200));
+    for timestamp in [&newest, &old] {
+        put(&bed, "", timestamp, &this_host());
+    }
+    let mut made = manifest("", &old, &this_host());
+    made["export"]["object"] = json!(export_of("", &newest));
+    store(&bed, "", &old, &made);
+    prune(&bed, &["--remote"], 0);
+    assert_there(&bed, &newest);
+    Ok(())
+}
+
+#[test]
 fn the_newest_complete_one_stays_however_old() -> Result<()> {
     let bed = remote();
     let (whole, older, half) = (days_ago(500), days_ago(600), days_ago(400));

@@ -125,3 +125,23 @@ fn an_upload_that_failed_before_the_signal_is_a_failure_and_no_interruption() {
     assert_eq!(ran.code, Some(5), "{ran}");
     assert!(ran.stderr.contains("403"), "{ran}");
 }
+
+#[test]
+fn a_file_list_that_was_refused_before_the_signal_is_a_failure_and_no_interruption() {
+    let bed = bed();
+    // The first attempt is refused, the second hangs.
+    let refuse = "case \" $*\" in *' rcat '*.files.json*) cat > /dev/null; [ ! -e refused ] || { : > hung; exec sleep 600; }; : > refused; echo 'AccessDenied: status code: 403' >&2; exit 1;; esac";
+    let at = |name: &str| bed.scratch().join(name).to_string_lossy().into_owned();
+    let refuse = refuse
+        .replace("refused", &at("refused"))
+        .replace("hung", &at("hung"));
+    wrap(&bed, "rclone", &format!("{refuse}\nexec \"$REAL\" \"$@\""));
+    let run = bed.spawn(&["run"]).expect("started");
+    while !bed.scratch().join("hung").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    run.signal(Signal::SIGTERM).expect("it is running");
+    let ran = run.wait_timeout(STOP).expect("it stops");
+    assert_eq!(ran.code, Some(5), "{ran}");
+    assert!(ran.stderr.contains("403"), "{ran}");
+}
