@@ -65,7 +65,7 @@ def a_run_succeeds_with_the_three_capabilities_and_gives_its_children_fewer():
 def the_bucket_holds_both_datasets_the_export_and_the_manifest():
     [timestamp] = manifests()
     names = bucket()
-    for name in [f"falkordb-{timestamp}/dump.rdb", f"valkey-{timestamp}/dump.rdb", f"manifests/{timestamp}.json"]:
+    for name in [f"falkordb-{timestamp}/dump.rdb", f"valkey-{timestamp}/dump.rdb", f"manifests/{timestamp}.files.json", f"manifests/{timestamp}.json"]:
         assert name in names, names
     [export] = [name for name in names if name.startswith("graphiti_export_")]
     exported = json.loads((BUCKET / export).read_text())
