@@ -315,7 +315,7 @@ in
         drill.timeout = option types.str "1h" "When a dataset's `check` is stopped.";
 
         retention = option (table {
-          days = option types.ints.positive 30 "Snapshots older than this many days are deleted.";
+          days = option types.ints.positive 30 "Snapshots older than so many days are deleted.";
           min_keep = option types.ints.positive 4 "This many of the newest are kept at any age.";
           remote = option (types.nullOr (table {
             days =
@@ -328,22 +328,29 @@ in
             monthly = option types.ints.unsigned 24 "The same for months.";
             yearly = option types.ints.unsigned 10 "The same for years.";
             min_keep = option types.ints.positive 4 "This many of the newest are kept at any age.";
-          })) null "The same for the bucket; null: it is never pruned.";
+          })) null "The same for the bucket. null: it is never pruned; `{ }`: pruned by the defaults below.";
         }) { } "How long snapshots and backups are kept.";
 
-        restore = option (table {
-          stop = option (types.listOf types.str) [
-            "systemctl"
-            "stop"
-            "opencode-memory-pod.service"
-          ] "What stops the service before a restore in place. Not used yet.";
-          start = option (types.listOf types.str) [
-            "systemctl"
-            "start"
-            "opencode-memory-pod.service"
-          ] "What starts it again. Not used yet.";
-          timeout = option types.str "5m" "When either is stopped. Not used yet.";
-        }) { } "How a restore in place stops and starts the service.";
+        restore =
+          option
+            (table {
+              stop = option (types.listOf types.str) [
+                "systemctl"
+                "stop"
+                "opencode-memory-pod.service"
+              ] "What stops the service before a restore in place. Not used yet.";
+              start = option (types.listOf types.str) [
+                "systemctl"
+                "start"
+                "opencode-memory-pod.service"
+              ] "What starts it again. Not used yet.";
+              timeout = option types.str "5m" "When either is stopped. Not used yet.";
+            })
+            { }
+            ''
+              Not used yet. How a restore in place stops and starts the service. The commands that `restore`
+              prints always name `opencode-memory-pod.service`.
+            '';
 
         report = option (table {
           state_file = option types.str "/var/lib/opencode-backup/last-run.json" "The last run's verdict.";

@@ -1,4 +1,4 @@
-//! Files that are small and lie where others may put something else.
+//! Reads small files and pipes with a bound on size and time; who may write them is `preflight::trust`'s question.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _, Result};

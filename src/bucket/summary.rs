@@ -248,10 +248,10 @@ pub(crate) struct DatasetSummary {
     pub files: u64,
     /// The sizes of the files.
     pub bytes: u64,
-    /// The bytes that a server would load.
+    /// Not written yet: the bytes that a server would load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_bytes: Option<u64>,
-    /// The complete backup with the largest image since the last acknowledged shrink.
+    /// Not written yet: the complete backup with the largest image since the last acknowledged shrink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<Peak>,
     /// When the server last saved.
@@ -259,7 +259,7 @@ pub(crate) struct DatasetSummary {
     pub data_time: Option<Timestamp>,
     #[serde(default, deserialize_with = "texts")]
     pub warnings: Vec<String>,
-    /// What the server reported before the snapshot, by field of its INFO.
+    /// Not written yet: what the server reported before the snapshot, by field of its INFO.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub server: BTreeMap<String, u64>,
 }

@@ -32,6 +32,10 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     for [package, version, program] in TOOLS {
         let root = root_of(package, version);
         if !root.join("bin").join(program).is_file() {
+            println!(
+                "nix-format: building {package} {version} into {}, once",
+                root.display()
+            );
             let status = cargo(&["install", "--quiet", "--locked", "--root"])
                 .arg(&root)
                 .args([package, "--version", version])
@@ -62,6 +66,7 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
         good &= status.success();
     }
     Ok(if good {
+        println!("nix-format: ok");
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

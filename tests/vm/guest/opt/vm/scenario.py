@@ -70,7 +70,7 @@ def the_bucket_holds_both_datasets_the_export_and_the_manifest():
     [export] = [name for name in names if name.startswith("graphiti_export_")]
     exported = json.loads((BUCKET / export).read_text())
     assert exported["falkordb"]["size"] == exported["valkey"]["size"] == KEYS, exported
-    assert len(names) == 4, names
+    assert len(names) == 5, names
 
 
 @check
