@@ -202,8 +202,8 @@ in
         default = false;
         description = ''
           Whether the `check` commands may start containers (`podman --remote`): the unit joins the
-          group of podman's socket. Whoever may write to that can become root, so that the rest of
-          the unit's sandbox is then only as good as the `check` commands.
+          group of podman's socket. A process that may write to the socket can become root: the rest
+          of the unit's sandbox is then only as good as the `check` commands.
         '';
       };
     };

@@ -162,7 +162,7 @@ impl Runner {
             .spawn()
             .map_err(|error| fail(Kind::Spawn(error), String::new()))?;
         let mut watch = Watch::new(self, child, job.deadline);
-        let mut hear = OutputSink {
+        let mut output = OutputSink {
             runner: self,
             label: &job.label,
             understand: job.understand,
@@ -172,7 +172,7 @@ impl Runner {
             tail: Tail::new(TAIL_BYTES),
             transfer: Transfer::default(),
         };
-        let status = watch.wait(&mut hear);
+        let status = watch.wait(&mut output);
         let elapsed = watch.elapsed();
         let code = status.as_ref().ok().and_then(ExitStatus::code);
         (self.sink)(Event::Ended {
@@ -181,7 +181,7 @@ impl Runner {
             code,
             elapsed,
         });
-        let (transfer, tail) = (hear.transfer, hear.tail.text());
+        let (transfer, tail) = (output.transfer, output.tail.text());
         match status.map_err(Kind::Io).map(|status| watch.failure(status)) {
             Ok(None) => Ok(transfer),
             Ok(Some(kind)) | Err(kind) => Err(fail(kind, tail)),

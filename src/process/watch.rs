@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(8);
 /// How long we wait for more after a child's end, should something else hold its pipes.
 const LINGER: Duration = Duration::from_secs(5);
 /// How many messages may have been under way at a child's end: what the channel holds, and a line for each byte in
-/// two pipes. Whoever hears them slowly must still hear them all, but not what something else says for ever.
+/// two pipes. A slow reader must still get them all, but not what another process writes without end.
 const UNDER_WAY: u32 = 256 + 2 * 65_536;
 
 #[derive(Clone, Copy)]
@@ -96,8 +96,8 @@ impl<'r> Watch<'r> {
     }
 
     /// Reads all that the child prints, stops it where it must stop, and reaps it.
-    pub(super) fn wait(&mut self, hear: &mut OutputSink<'_, '_>) -> io::Result<ExitStatus> {
-        let receiver = match self.pumps(matches!(hear.stdout, Stdout::Bytes(_))) {
+    pub(super) fn wait(&mut self, output: &mut OutputSink<'_, '_>) -> io::Result<ExitStatus> {
+        let receiver = match self.pumps(matches!(output.stdout, Stdout::Bytes(_))) {
             Ok(receiver) => receiver,
             Err(error) => {
                 self.signal(Signal::SIGKILL);
@@ -112,7 +112,7 @@ impl<'r> Watch<'r> {
             if open {
                 match receiver.recv_timeout(TICK) {
                     Ok(message) => {
-                        hear.message(message);
+                        output.message(message);
                         if let Some(at) = ended.as_mut().filter(|_| under_way > 0) {
                             (*at, under_way) = (Instant::now(), under_way - 1);
                         }
@@ -133,7 +133,7 @@ impl<'r> Watch<'r> {
             if ended.is_some_and(|at| !open || at.elapsed() > LINGER) {
                 let status = self.child.wait()?;
                 // A log may end early; an answer that is cut must not pass for a short one.
-                if open && !matches!(hear.stdout, Stdout::Log) {
+                if open && !matches!(output.stdout, Stdout::Log) {
                     return Err(io::Error::other("its output could not be read to the end"));
                 }
                 return Ok(status);
