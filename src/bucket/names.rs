@@ -37,7 +37,7 @@ impl Mark {
         }
     }
 
-    /// Reads a name below `manifests/`; `None` if the name is not one of ours.
+    /// Reads a name below `manifests/`; `None` for any other name.
     pub(crate) fn parse(name: &str) -> Option<(Timestamp, Self)> {
         let name = name.strip_suffix(".json")?;
         let (timestamp, mark) = if let Some(begun) = name.strip_suffix(".started") {

@@ -143,7 +143,7 @@ fn places(report: &Report<'_>) -> Vec<Metric> {
         metrics.extend([
             (
                 "snapshots_kept",
-                "Local snapshots of ours that are left.",
+                "Local snapshots that are kept and were taken by this program.",
                 one(kept),
             ),
             (

@@ -25,7 +25,7 @@ use crate::step::timer::StepDuration;
 use crate::timestamp::Timestamp;
 use crate::ui::logging::{self, VERDICT_ID};
 
-/// A state file has some KiB; a larger file is not one of ours.
+/// A state file has some KiB; this program wrote no larger one.
 pub(crate) const LARGEST_STATE: u64 = 16 << 20;
 
 /// What the state file and `run --json` hold.

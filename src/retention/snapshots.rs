@@ -18,7 +18,7 @@ pub(crate) struct Snapshots<'a> {
     config: &'a Config,
     btrfs: &'a Btrfs,
     subvolume: &'a Subvolume,
-    /// The subvolume ids, of ours only.
+    /// The subvolume ids of the snapshots that this program took.
     ids: BTreeMap<Timestamp, u64>,
 }
 
@@ -99,13 +99,13 @@ impl<'a> Snapshots<'a> {
         );
         if foreign.contains(&Foreign::OtherSubvolume) {
             warning += &format!(
-                "; if {} was created anew or restored, add its former UUID to former_subvolume_uuids (the Parent UUID \
+                "; if {} was created again or restored, add its former UUID to former_subvolume_uuids (the Parent UUID \
                  that `btrfs subvolume show` prints for an old snapshot)",
                 self.config.subvolume.display()
             );
         }
         if foreign.contains(&Foreign::Writable) {
-            warning += "; `btrfs property set -t subvol PATH ro true` makes a writable snapshot of ours deletable";
+            warning += "; `btrfs property set -t subvol PATH ro true` makes a writable snapshot read-only, so that it can be pruned";
         }
         Some(warning)
     }

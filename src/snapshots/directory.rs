@@ -39,7 +39,7 @@ pub(crate) fn named(config: &Config) -> io::Result<Vec<(String, Timestamp)>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(&config.snapshot_dir)? {
         let name = entry?.file_name();
-        // A name that is not UTF-8 is none of ours.
+        // This program gives no name that is not UTF-8.
         let Some(name) = name.to_str() else { continue };
         if let Some(timestamp) = SnapshotName::parse(&config.subvolume, name) {
             all.push((name.to_owned(), timestamp));

@@ -35,7 +35,7 @@ let
   lists = unit: lib.filterAttrs (key: _: builtins.isList (unit.${key} or null));
 in
 {
-  "a host replaces any single value of ours" = {
+  "a host replaces any single value of the module" = {
     expr =
       let
         config = with' { } {
@@ -64,7 +64,7 @@ in
       };
     };
   };
-  "a host's lines are added to every list of ours, after them" = {
+  "a host's lines are added to every list of the module, at its end" = {
     expr = map (name: lists everyUnit.${name} (adding.${name})) unitNames;
     expected = map (
       name: lib.mapAttrs (_: lines: lines ++ [ "more" ]) (lists everyUnit.${name} everyUnit.${name})

@@ -294,3 +294,14 @@ fn a_file_of_rubbish_is_answered_at_once() {
     let many: String = (0..10_000).map(|n| format!("x{n} = 1\n")).collect();
     assert_eq!(places(&many).len(), 20);
 }
+
+#[test]
+fn more_datasets_than_a_manifest_holds_are_refused() {
+    // With the two of the defaults.
+    let datasets = |count: usize| -> String {
+        let each = (2..count).map(|n| format!("[datasets.d{n}]\npath = \"d/{n}\"\n"));
+        each.collect()
+    };
+    assert_eq!(places(&datasets(1000)), [""; 0]);
+    assert_eq!(places(&datasets(1001)), ["datasets@1"]);
+}
